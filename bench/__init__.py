@@ -1,0 +1,1 @@
+"""The harness: study file -> plan -> trials -> rows -> report."""

@@ -1,0 +1,109 @@
+"""``python -m bench.data``: which data sets there are, get one, check one."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from tvae import data
+from tvae.registry import BrokenPlugin, unknown_name
+
+USAGE = """\
+python -m bench.data list                   the data sets, and where each was found
+python -m bench.data fetch NAME             download or generate it into the cache
+python -m bench.data verify NAME            read it all and print its digests
+
+key=value arguments:
+  root=FOLDER      a folder to look in first
+  variants=N       images per original, of affnist (1; the full set has 32)
+
+The cache is tvae-bench in $XDG_CACHE_HOME or ~/.cache.
+"""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; 0 on success, 2 when the input or the data are at fault."""
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.data",
+        description=USAGE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("command", choices=["list", "fetch", "verify"], metavar="list|fetch|verify")
+    parser.add_argument("words", nargs="*", metavar="NAME key=value")
+    parsed = parser.parse_args(arguments)
+    try:
+        name, root, options = _read(parsed.command, parsed.words)
+        if parsed.command == "list":
+            _list(root)
+        elif parsed.command == "fetch":
+            print(f"{name} is in {data.fetch(name, root, **options)}")
+        else:
+            _verify(name, root, options)
+    except (ValueError, OSError) as error:
+        print(f"bench.data: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _read(command: str, words: list[str]) -> tuple[str, Path | None, dict[str, int]]:
+    """The name, the root and the options among the words of a command line."""
+    wanted = [word for word in words if "=" not in word]
+    pairs = dict(word.split("=", 1) for word in words if "=" in word)
+    if len(wanted) != (command != "list"):
+        raise ValueError(
+            f"{command} takes {'no name' if command == 'list' else 'the name of one data set'} "
+            f"({', '.join(data.names())}); given: {' '.join(wanted) or 'none'}"
+        )
+    known = {"root"} if command == "list" else {"root", *data.source(wanted[0]).options}
+    for key in pairs:
+        if key not in known:
+            raise unknown_name(f"argument of {' '.join([command, *wanted])}:", key, known)
+    root = pairs.pop("root", None)
+    for key, value in pairs.items():
+        if not value.isdecimal():
+            raise ValueError(f"{key}={value} must be a whole number")
+    options = {key: int(value) for key, value in pairs.items()}
+    return "".join(wanted), None if root is None else Path(root).expanduser(), options
+
+
+def _list(root: Path | None) -> None:
+    from rich.console import Console
+    from rich.table import Column, Table
+    from rich.text import Text
+
+    if root is not None and not root.is_dir():
+        raise ValueError(f"root={root} is no folder; pass one that holds the data")
+    table = Table(
+        Column("name", no_wrap=True),
+        Column("train / validation / test", no_wrap=True),
+        Column("pixels", no_wrap=True),
+        Column("where", overflow="fold"),
+    )
+    for name in data.names():
+        try:
+            source = data.source(name)
+            sizes = " / ".join(f"{size:,}" for size in source.sizes)
+            table.add_row(name, sizes, f"{source.pixels}x{source.pixels}", Text(_where(name, root)))
+        except BrokenPlugin as error:
+            table.add_row(name, "", "", Text(str(error)))
+    Console().print(table)
+
+
+def _where(name: str, root: Path | None) -> str:
+    try:
+        return str(data.source(name).locate(root))
+    except data.MissingData:
+        return f"missing: `python -m bench.data fetch {name}`, or root=FOLDER"
+
+
+def _verify(name: str, root: Path | None, options: dict[str, int]) -> None:
+    for item, digest in data.available(name, root, **options).items():
+        print(f"{digest}  {item}")
+    loaded = data.load(name, root, download=False, **options)
+    sizes = " / ".join(f"{len(s):,}" for s in (loaded.train, loaded.validation, loaded.test))
+    print(f"{name} is intact: {sizes} images, digest {loaded.digest}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,70 @@
+"""The interface of an executor: trials in, what happens to them out."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.plan import Trial
+from bench.store import Result
+
+
+@dataclass(frozen=True)
+class Job:
+    """A trial with what the machine must know to run it.
+
+    Attributes:
+        trial: what to run.
+        folder: the trial's folder, which exists.
+        sources: label -> arguments of `tvae.data.load`, the training set first.
+        keep: which checkpoints stay.
+    """
+
+    trial: Trial
+    folder: Path
+    sources: dict[str, dict[str, Any]]
+    keep: str
+
+
+@dataclass(frozen=True)
+class Started:
+    """The trial has a process."""
+
+    trial: Trial
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """The trial's training went on to `record`."""
+
+    trial: Trial
+    record: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The trial ended."""
+
+    trial: Trial
+    result: Result
+
+
+Event = Started | Recorded | Finished
+
+
+class Executor(ABC):
+    """Runs jobs somewhere."""
+
+    @abstractmethod
+    def run(self, jobs: Sequence[Job]) -> Iterator[Event]:
+        """Run all jobs and yield what happens, until the last has finished.
+
+        A caller that stops iterating (closes the generator) stops every running job.
+        """
+
+    @abstractmethod
+    def cancel(self, trial: Trial) -> None:
+        """Stop one running trial; it finishes as ``interrupted``."""

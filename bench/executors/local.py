@@ -1,0 +1,117 @@
+"""Trials as processes of this machine."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from typing import Any
+
+from bench.executors.base import Event, Executor, Finished, Job, Recorded, Started
+from bench.plan import Trial
+from bench.store import Result, TrialFolder
+
+MALLOC = {"MALLOC_MMAP_THRESHOLD_": "1073741824", "MALLOC_TRIM_THRESHOLD_": "1073741824"}
+"""glibc gives every large tensor back to the system and takes it again, page by page; keeping the
+memory makes a training step about a fifth faster."""
+
+
+@dataclass
+class Worker:
+    """One running job."""
+
+    job: Job
+    process: Any
+    pipe: Connection
+    cancelled: bool = False
+
+
+class LocalExecutor(Executor):
+    """A process per trial: a crash, a leak or a kill costs that trial alone.
+
+    A fork server that has torch loaded makes starting one cheap.
+
+    Args:
+        workers: processes at once, at least 1; with the threads of a trial they should fill the
+            cores and no more.
+    """
+
+    def __init__(self, workers: int) -> None:
+        self.workers = workers
+        self.running: list[Worker] = []
+        os.environ.update({name: os.environ.get(name, value) for name, value in MALLOC.items()})
+        self.context = multiprocessing.get_context("forkserver")
+        self.context.set_forkserver_preload(["bench.trial"])
+
+    def run(self, jobs: Sequence[Job]) -> Iterator[Event]:
+        """See `Executor.run`."""
+        waiting = list(reversed(jobs))
+        try:
+            while waiting or self.running:
+                while waiting and len(self.running) < self.workers:
+                    worker = self._start(waiting.pop())
+                    self.running.append(worker)
+                    yield Started(worker.job.trial)
+                by_pipe = {worker.pipe: worker for worker in self.running}
+                for pipe in wait(list(by_pipe)):
+                    worker = by_pipe[pipe]  # type: ignore[index]
+                    try:
+                        yield Recorded(worker.job.trial, worker.pipe.recv())
+                    except EOFError:
+                        self.running.remove(worker)
+                        yield Finished(worker.job.trial, self._result(worker))
+        finally:
+            self._stop()
+
+    def cancel(self, trial: Trial) -> None:
+        """See `Executor.cancel`."""
+        for worker in self.running:
+            if worker.job.trial == trial:
+                worker.cancelled = True
+                worker.process.terminate()
+
+    def _start(self, job: Job) -> Worker:
+        from bench.trial import main
+
+        for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+            os.environ[name] = str(job.trial.threads)
+        receiving, sending = self.context.Pipe(duplex=False)
+        # whatever an earlier attempt said about how it ended is over now
+        (job.folder / "result.json").unlink(missing_ok=True)
+        process = self.context.Process(
+            target=main, args=(job.trial, job.folder, job.sources, job.keep, sending), daemon=True
+        )
+        process.start()
+        sending.close()  # so that the pipe ends when the process does
+        return Worker(job, process, receiving)
+
+    @staticmethod
+    def _result(worker: Worker) -> Result:
+        """What the trial left; without a result, what became of its process."""
+        worker.process.join()
+        worker.pipe.close()
+        folder = TrialFolder(worker.job.folder)
+        result = folder.result()
+        if result is None:
+            code = worker.process.exitcode
+            if worker.cancelled:
+                result = Result("interrupted", "cancelled")
+            elif code < 0:
+                result = Result("failed", f"its process was killed by signal {-code}")
+            else:
+                result = Result("failed", f"its process ended with exit status {code}")
+            folder.write_result(result)
+        return result
+
+    def _stop(self) -> None:
+        for worker in self.running:
+            worker.process.terminate()
+        for worker in self.running:
+            worker.process.join(5)
+            if worker.process.is_alive():
+                worker.process.kill()
+                worker.process.join()
+            worker.pipe.close()
+        self.running.clear()

@@ -1,0 +1,94 @@
+"""What a trial's numbers depend on, hashed: the training key and the evaluation key.
+
+Two trials of one key give the same weights (evaluation key: the same numbers) on one kind of
+device, so the second is never run.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib.util
+import json
+from collections.abc import Iterable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+
+def digest(content: Any, length: int = 16) -> str:
+    """The head of SHA-256 of plain data, in a canonical form: hexadecimal, `length` digits."""
+    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()[:length]
+
+
+@cache
+def _source(module: str) -> Path | None:
+    try:
+        spec = importlib.util.find_spec(module)
+    except ModuleNotFoundError:
+        return None
+    origin = spec.origin if spec else None
+    return Path(origin) if origin and origin.endswith(".py") else None
+
+
+def _without_docstrings(tree: ast.Module) -> ast.Module:
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(body, list) and body and isinstance(body[0], ast.Expr):
+            value = body[0].value
+            if isinstance(value, ast.Constant) and isinstance(value.value, str):
+                body[0] = ast.Expr(ast.Constant(None))
+    return tree
+
+
+@cache
+def _parsed(path: Path) -> tuple[str, frozenset[str]]:
+    """(digest of the code without comments and docstrings, modules that it may import)."""
+    tree = ast.parse(path.read_bytes(), filename=str(path))
+    imports: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            imports |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            imports.add(node.module)
+            imports |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return digest(ast.dump(_without_docstrings(tree))), frozenset(imports)
+
+
+def source_digests(modules: Iterable[str]) -> dict[str, str]:
+    """Module -> digest of its code, for `modules` and all that they import of their own packages.
+
+    Comments and docstrings do not count; imports inside functions do. Libraries are left to their
+    version numbers.
+
+    Args:
+        modules: dotted names, such as ``tvae.divergences.kl``.
+    """
+    modules = list(modules)
+    packages = {name.partition(".")[0] for name in modules} | {"tvae"}
+    found: dict[str, str] = {}
+    waiting = list(modules)
+    while waiting:
+        module = waiting.pop()
+        path = None if module in found else _source(module)
+        if path is None:
+            continue
+        found[module], imports = _parsed(path)
+        waiting += [name for name in imports if name.partition(".")[0] in packages]
+        # importing a module runs the packages above it
+        waiting += [module.rpartition(".")[0]] if "." in module else []
+    return found
+
+
+def differences(before: Mapping[str, Any], after: Mapping[str, Any], path: str = "") -> list[str]:
+    """What differs between two key contents, a line each: ``model.latent_dim: 10 -> 100``."""
+    out = []
+    for key in sorted({*before, *after}):
+        old, new = before.get(key), after.get(key)
+        where = f"{path}.{key}" if path else str(key)
+        if isinstance(old, Mapping) and isinstance(new, Mapping):
+            out += differences(old, new, where)
+        elif old != new:
+            out.append(f"{where}: {old!r} -> {new!r}")
+    return out

@@ -1,0 +1,133 @@
+"""The truth on disk: a folder per study, in it a folder per trial, every file whole or absent.
+
+::
+
+    runs/STUDY/
+      study.yaml       the resolved study; ``study=runs/STUDY/study.yaml`` runs it again
+      manifest.json    what the report reads besides the rows
+      rows.parquet     the measurements
+      report.html
+      optuna.db
+      trials/KEY/      trial.json, curve.jsonl, model.json, weights.safetensors, pictures.npz,
+                       result.json, traceback.txt after a crash, step-*.safetensors while it trains
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import unicodedata
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from tvae.files import write_atomically
+
+Status = Literal["done", "pruned", "diverged", "failed", "interrupted"]
+
+
+def slug(name: str) -> str:
+    """A folder name for a name given by a person: itself if harmless, else a stem and a hash."""
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    stem = re.sub(r"[^A-Za-z0-9_-]+", "-", plain).strip("-")[:60]
+    if stem == name:
+        return name
+    return f"{stem or 'study'}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a trial ended.
+
+    Attributes:
+        status: see `Status`.
+        reason: why, in a line; empty when done.
+        evaluation: the evaluation key that the measurements belong to.
+        measurements: name, value (None: not applicable), unit, direction and metric of each.
+        facts: ``seconds``, ``steps``, ``batch_size``, ``peak_mib`` of training.
+        notes: what happened on the way, such as a corrupt checkpoint that was passed over.
+    """
+
+    status: Status
+    reason: str = ""
+    evaluation: str = ""
+    measurements: list[dict[str, Any]] = field(default_factory=list)
+    facts: dict[str, float] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+
+class TrialFolder:
+    """The files of one trial."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @property
+    def curve(self) -> Path:
+        """The training curve, a JSON record a line."""
+        return self.path / "curve.jsonl"
+
+    @property
+    def pictures(self) -> Path:
+        """The pictures, arrays of bytes."""
+        return self.path / "pictures.npz"
+
+    @property
+    def traceback(self) -> Path:
+        """Where a crash leaves its traceback."""
+        return self.path / "traceback.txt"
+
+    def result(self) -> Result | None:
+        """How the trial ended, or None: it has not, or what says so is not intact."""
+        try:
+            content = json.loads((self.path / "result.json").read_text())
+            return Result(**content)
+        except (OSError, ValueError, TypeError):
+            return None
+
+    def write_result(self, result: Result) -> None:
+        """Say how the trial ended."""
+        self.write_json("result.json", asdict(result))
+
+    def write_json(self, name: str, content: object) -> None:
+        """Write plain data."""
+        write_atomically(self.path / name, json.dumps(content, indent=1).encode())
+
+    def records(self, up_to: float = float("inf")) -> list[dict[str, float]]:
+        """The curve's records up to a step; a torn last line is left out."""
+        records = []
+        for line in self.curve.read_text().splitlines() if self.curve.exists() else []:
+            try:
+                record = json.loads(line)
+            except ValueError:
+                break
+            if record["step"] <= up_to:
+                records.append(record)
+        return records
+
+    def write_records(self, records: list[dict[str, float]]) -> None:
+        """Replace the curve."""
+        lines = "".join(json.dumps(record) + "\n" for record in records)
+        write_atomically(self.curve, lines.encode())
+
+
+class Store:
+    """The folder of one study.
+
+    Args:
+        runs: the folder that holds all studies.
+        study: the study's name, as a person wrote it.
+    """
+
+    def __init__(self, runs: Path, study: str) -> None:
+        self.path = runs / slug(study)
+
+    def trial(self, key: str) -> TrialFolder:
+        """The folder of the trial with that training key."""
+        return TrialFolder(self.path / "trials" / key)
+
+    def write(self, name: str, content: str) -> None:
+        """Write a file of the study."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        write_atomically(self.path / name, content.encode())

@@ -1,0 +1,182 @@
+"""The projection of a study into MLflow: what ``mlflow ui`` shows in the same folder.
+
+The truth is in the store. If the tracking server is down the study goes on without.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from bench.plan import Trial
+from bench.store import Result, TrialFolder
+
+logger = logging.getLogger(__name__)
+
+LOCK_SECONDS = 120
+
+
+class Tracker(Protocol):
+    """Told what happens to a study."""
+
+    def start(self, study: str, params: Mapping[str, Any], tags: Mapping[str, str]) -> None:
+        """An execution of the study begins."""
+
+    def trial(self, trial: Trial, result: Result, folder: TrialFolder) -> None:
+        """A trial has ended."""
+
+    def finish(self, status: str, artifacts: Sequence[Path], metrics: Mapping[str, float]) -> None:
+        """The execution ends."""
+
+
+class NullTracker:
+    """Tells nobody."""
+
+    def start(self, study: str, params: Mapping[str, Any], tags: Mapping[str, str]) -> None:
+        """Nothing."""
+
+    def trial(self, trial: Trial, result: Result, folder: TrialFolder) -> None:
+        """Nothing."""
+
+    def finish(self, status: str, artifacts: Sequence[Path], metrics: Mapping[str, float]) -> None:
+        """Nothing."""
+
+
+class MLflowTracker:
+    """One experiment per study, a parent run per execution, a child run per trial.
+
+    Args:
+        uri: of the tracking server; None: ``mlflow.db`` in the current folder, which is what a
+            bare ``mlflow ui`` shows.
+    """
+
+    def __init__(self, uri: str | None = None) -> None:
+        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+        os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+        for name in ("mlflow", "alembic"):
+            logging.getLogger(name).setLevel(logging.WARNING)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            from filelock import FileLock
+            from mlflow import MlflowClient
+
+            self.uri = uri or f"sqlite:///{Path('mlflow.db').resolve()}"
+            # two processes that open a fresh database both migrate it, and one crashes
+            with FileLock(Path(".mlflow.lock").resolve(), timeout=LOCK_SECONDS):
+                self.client = MlflowClient(self.uri)
+                self.client.search_experiments(max_results=1)
+        self.experiment = ""
+        self.parent = ""
+
+    def start(self, study: str, params: Mapping[str, Any], tags: Mapping[str, str]) -> None:
+        """See `Tracker.start`."""
+        found = self.client.get_experiment_by_name(study)
+        self.experiment = found.experiment_id if found else self.client.create_experiment(study)
+        self.parent = self._run(time.strftime("%Y-%m-%d %H:%M:%S"), tags)
+        self._batch(self.parent, params)
+
+    def trial(self, trial: Trial, result: Result, folder: TrialFolder) -> None:
+        """See `Tracker.trial`."""
+        from mlflow.entities import Metric
+
+        tags = {
+            "mlflow.parentRunId": self.parent,
+            "arm": trial.arm,
+            "role": trial.role,
+            "seed": str(trial.seed),
+            "stage": trial.stage,
+            "status": result.status,
+            "trial": trial.training_key,
+            "reason": result.reason[:4000],
+        }
+        run = self._run(f"{trial.arm} seed {trial.seed}", tags)
+        params = {"arm": trial.arm, "seed": trial.seed, **flatten(trial.config)}
+        now = int(time.time() * 1000)
+        metrics = [
+            Metric(name, float(value), now, int(record["step"]))
+            for record in folder.records()
+            for name, value in record.items()
+            if name != "step"
+        ]
+        metrics += [
+            # MLflow allows no "=" in a metric's name
+            Metric(m["name"].replace("=", "_"), float(m["value"]), now, 0)
+            for m in result.measurements
+            if m["value"] is not None
+        ]
+        self._batch(run, params, metrics)
+        for path in (folder.path / "trial.json", folder.pictures, folder.traceback):
+            if path.exists():
+                self.client.log_artifact(run, str(path))
+        finished = "FINISHED" if result.status == "done" else "FAILED"
+        self.client.set_terminated(run, finished)
+
+    def finish(self, status: str, artifacts: Sequence[Path], metrics: Mapping[str, float]) -> None:
+        """See `Tracker.finish`."""
+        from mlflow.entities import Metric
+
+        now = int(time.time() * 1000)
+        self._batch(
+            self.parent, {}, [Metric(name, value, now, 0) for name, value in metrics.items()]
+        )
+        for path in artifacts:
+            folder = "figures" if path.suffix in (".png", ".svg") else None
+            self.client.log_artifact(self.parent, str(path), folder)
+        self.client.set_terminated(self.parent, status)
+
+    def _run(self, name: str, tags: Mapping[str, str]) -> str:
+        run = self.client.create_run(self.experiment, run_name=name, tags=dict(tags))
+        run_id: str = run.info.run_id
+        return run_id
+
+    def _batch(self, run: str, params: Mapping[str, Any], metrics: Sequence[Any] = ()) -> None:
+        """Everything in as few calls as MLflow's limits allow (1,000 metrics, 100 params)."""
+        from mlflow.entities import Param
+
+        entries = [Param(name, str(value)[:6000]) for name, value in params.items()]
+        for i in range(0, len(entries), 100):
+            self.client.log_batch(run, params=entries[i : i + 100])
+        for i in range(0, len(metrics), 1000):
+            self.client.log_batch(run, metrics=metrics[i : i + 1000])
+
+
+def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested mappings with dotted keys."""
+    out: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            out |= flatten(value, f"{prefix}{key}.")
+        else:
+            out[f"{prefix}{key}"] = value
+    return out
+
+
+class Guarded:
+    """A tracker whose failure costs the study nothing but the projection.
+
+    Args:
+        make: makes the tracker, when it is first told something.
+    """
+
+    def __init__(self, make: Any) -> None:
+        self.make = make
+        self.tracker: Tracker | None = None
+        self.problem = ""
+
+    def __getattr__(self, name: str) -> Any:
+        def call(*arguments: Any) -> None:
+            if self.problem:
+                return
+            try:
+                if self.tracker is None:
+                    self.tracker = self.make()
+                getattr(self.tracker, name)(*arguments)
+            except Exception as error:  # a tracking server fails in as many ways as it is plugged
+                self.problem = f"{type(error).__name__}: {error}".splitlines()[0]
+
+        return call

@@ -1,0 +1,1 @@
+"""Rows to verdicts to one HTML file. Knows nothing of how rows were made."""

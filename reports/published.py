@@ -1,0 +1,192 @@
+"""The paper's numbers, each with its place, beside ours.
+
+Source: G. Giannone, J. Masci, C. Osendorfer, *No Representation without Transformation*. Published
+values are constants of this file and never enter a study's rows. Which of our arms repeats which of
+the paper's models is said by the study (`reports.rows.Arm.published`).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from reports.rows import Study, confirmed, flat, setting
+from reports.statistics import Interval, t_interval
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Published:
+    """One number of the paper.
+
+    `latent_dim` is None where the paper does not say. `predicts` is true where a single published
+    value may be held against our prediction interval: for Table 1, not for the nats of the text,
+    whose estimator the paper does not name.
+    """
+
+    model: str
+    train: str
+    metric: str
+    value: float
+    unit: str
+    latent_dim: int | None
+    place: str
+    predicts: bool
+
+
+@dataclass(frozen=True)
+class Beside:
+    """A published number and ours: mean over `n` seeds, prediction interval for one more seed."""
+
+    arm: str
+    published: Published
+    mean: float
+    n: int
+    prediction: Interval | None
+
+    @property
+    def within(self) -> bool | None:
+        """Whether the published value lies in our prediction interval; None: not to be asked."""
+        if self.prediction is None or not self.published.predicts:
+            return None
+        return self.prediction.low <= self.published.value <= self.prediction.high
+
+
+_COLUMNS = (
+    ("M-Aff", "mnist", "knn/affnist"),
+    ("M-M", "mnist", "knn/mnist"),
+    ("F-Aff", "fashion_mnist", "knn/affnist"),
+    ("F-F", "fashion_mnist", "knn/fashion_mnist"),
+)
+_TABLE_1 = (  # per cent
+    ("VAE", 10, (55.9, 96.2, 32.8, 81.7)),
+    ("VAE+", 10, (70.2, 96.7, 36.3, 82.2)),
+    ("T_VAE", 10, (73.5, 96.6, 55.1, 84.0)),
+    ("VAE", 100, (66.3, 96.2, 43.1, 82.6)),
+    ("VAE+", 100, (79.2, 97.4, 43.3, 82.7)),
+    ("T_VAE", 100, (90.6, 98.1, 81.2, 86.9)),
+)
+_NATS = (("T_VAE", 92.0), ("VAE", 93.0), ("VAE+", 94.0))
+
+PUBLISHED: tuple[Published, ...] = tuple(
+    Published(
+        model=model,
+        train=train,
+        metric=metric,
+        value=round(value / 100, 3),
+        unit="accuracy",
+        latent_dim=latent_dim,
+        place=f"Table 1, column {column}, z_dim {latent_dim}",
+        predicts=True,
+    )
+    for model, latent_dim, values in _TABLE_1
+    for (column, train, metric), value in zip(_COLUMNS, values, strict=True)
+) + tuple(
+    Published(
+        model=model,
+        train="mnist",
+        metric="nll",
+        value=value,
+        unit="nats",
+        latent_dim=None,
+        place="Section 3, Generative Modeling ('~')",
+        predicts=False,
+    )
+    for model, value in _NATS
+)
+"""Table 1 as shares, and the marginal likelihoods of Section 3 in nats."""
+
+MODELS: frozenset[str] = frozenset(entry.model for entry in PUBLISHED)
+"""The labels that `reports.rows.Arm.published` may name."""
+
+
+def lookup(model: str, train: str, metric: str, latent_dim: int) -> Published | None:
+    """The published number for one of our measurements, if there is one.
+
+    Args:
+        model: the paper's label of the model.
+        train: name of the training data.
+        metric: name of the metric, such as knn/affnist.
+        latent_dim: latent size D.
+    """
+    for entry in PUBLISHED:
+        if (entry.model, entry.train, entry.metric) == (model, train, metric) and (
+            entry.latent_dim in (None, latent_dim)
+        ):
+            return entry
+    return None
+
+
+def beside(study: Study, rows: pd.DataFrame) -> tuple[Beside, ...]:
+    """Every published number that one of the study's arms repeats, with ours, in the arms' order.
+
+    The prediction interval is for one more seed, ``mean +- t_{n-1} s sqrt(1 + 1/n)``, at the
+    study's level; there is none from a single seed.
+    """
+    train = setting(study["config"], "data.train")
+    latent_dim = setting(study["config"], "model.latent_dim")
+    if not isinstance(train, str) or not isinstance(latent_dim, int):
+        return ()
+    measured = confirmed(rows)
+    found = []
+    for name, arm in study["arms"].items():
+        own = measured[(measured.arm == name) & np.isfinite(measured.value)]
+        for (metric, unit), group in own.groupby(["metric", "unit"], sort=True):
+            entry = lookup(arm.get("published", ""), train, str(metric), latent_dim)
+            if entry is not None and entry.unit == unit and group.fingerprint.nunique() == 1:
+                values = group.value.to_numpy()
+                found.append(
+                    Beside(
+                        name,
+                        entry,
+                        float(values.mean()),
+                        len(values),
+                        prediction_interval(values, study["level"]),
+                    )
+                )
+    return tuple(found)
+
+
+def prediction_interval(values: np.ndarray, level: float) -> Interval | None:
+    """``mean +- t_{n-1, 1 - level/2} s sqrt(1 + 1/n)``; None from fewer than two values."""
+    mean = t_interval(values, level)
+    if mean is None:
+        return None
+    half = mean.half * math.sqrt(len(values) + 1)
+    middle = float(np.mean(values))
+    return Interval(middle - half, middle + half, level)
+
+
+def differences(study: Study) -> tuple[str, ...]:
+    """What sets this study apart from the paper's experiment, one sentence each."""
+    config = study["config"]
+    found = []
+    steps = setting(config, "trainer.steps")
+    if steps is not None:
+        shown = f"{steps:,}" if isinstance(steps, int) else str(steps)
+        found.append(
+            f"Training: {shown} steps here; 200 epochs of batches of 100 there (Appendix B: "
+            "120,000 steps on 60,000 images)."
+        )
+    size = setting(config, "data.size")
+    if size is not None and size != "full":
+        found.append(f"Data: the {size} subset here, the full data sets there.")
+    elif size == "full":
+        found.append(
+            "Data: 50,000 training images here, with 10,000 held out for validation; the paper "
+            "does not say how it split them."
+        )
+    found.append(
+        "Protocol: the paper gives neither the k and the distance of its nearest neighbours, nor "
+        "how a 28-pixel model reads AffNIST's 40 pixels, nor the number of seeds, nor which "
+        "transformations of Fashion-MNIST it trained on."
+    )
+    ours = [f"{path} = {value}" for path, value in flat(setting(config, "evaluation"))]
+    if ours:
+        found.append(f"Our evaluation: {', '.join(ours)}.")
+    return tuple(found)

@@ -1,0 +1,280 @@
+"""The row schema: one measurement, one row, with its provenance.
+
+A study's folder is what the report reads, and all that it reads::
+
+    runs/STUDY/
+      rows.parquet      the measurements, columns below
+      manifest.json     {"study": Study, "trials": [Trial, ...], "environment": {...}}
+      trials/KEY/       curve.jsonl and pictures.npz of one trial
+
+`Study` and `Trial` are the typed dicts below. Values in them may come from anybody: they are data.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Literal, NotRequired
+
+from typing_extensions import TypedDict  # pydantic reads the standard library's from 3.12 on
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+COLUMNS: dict[str, str] = {
+    "study": "string",
+    "arm": "string",
+    "role": "string",  # arm | baseline | reference (raw pixels: no training behind it)
+    "seed": "int64",
+    "stage": "string",  # confirm | tune
+    "status": "string",  # done | pruned | diverged | failed | interrupted
+    "trial": "string",  # the training key: the name of its folder under trials/
+    "evaluation": "string",  # the evaluation key
+    "metric": "string",  # such as knn/affnist
+    "value": "float64",  # NaN: not applicable to this arm
+    "unit": "string",  # accuracy, nats, ratio, R^2, ...
+    "direction": "string",  # higher | lower | none: which way is better
+    "fingerprint": "string",  # equal only where two values were measured in the same way
+    "split": "string",  # test | validation
+}
+"""Columns of ``rows.parquet`` and their pandas types, in order."""
+
+ALLOWED: dict[str, str] = {
+    "role": "arm|baseline|reference",
+    "stage": "confirm|tune",
+    "status": "done|pruned|diverged|failed|interrupted",
+    "direction": "higher|lower|none",
+    "split": "test|validation",
+}
+"""For columns with a fixed vocabulary, the pattern that a whole value must match."""
+
+Role = Literal["arm", "baseline", "reference"]
+Status = Literal["done", "pruned", "diverged", "failed", "interrupted"]
+
+
+class Contrast(TypedDict):
+    """treatment - control on a metric, equivalent within +-equivalence (units of the metric)."""
+
+    treatment: str
+    control: str
+    metric: str
+    equivalence: float
+
+
+class Arm(TypedDict):
+    """One arm or baseline of a study.
+
+    `differs` maps each dotted configuration path on which the arms are not all alike, such as
+    ``model.coherence.name``, to this arm's value. `published` is the label of the paper's model
+    that this arm repeats (see `reports.published`), empty or absent where there is none.
+    """
+
+    role: Role
+    summary: str
+    differs: dict[str, object]
+    parameters: NotRequired[int]
+    published: NotRequired[str]
+
+
+class Study(TypedDict):
+    """The resolved study, as far as a report needs it."""
+
+    name: str
+    question: str
+    budget: str
+    budget_summary: str
+    budget_warning: str  # empty where there is nothing to warn of
+    level: float  # significance level, such as 0.05
+    arms: dict[str, Arm]
+    primary: Contrast
+    secondary: list[Contrast]  # the declared family, on which Holm's adjustment works
+    seeds: list[int]  # of confirmation
+    config: dict[str, object]  # the whole resolved configuration, for the appendix
+    choices: list[str]  # what the paper leaves open and we chose
+    command: str  # what repeats this run
+
+
+class Trial(TypedDict):
+    """One trial: an arm at a seed."""
+
+    trial: str
+    arm: str
+    role: Role
+    seed: int
+    stage: Literal["confirm", "tune"]
+    status: Status
+    reason: str  # empty when done
+    steps: int
+    curve: str | None  # path of curve.jsonl relative to the study's folder
+    pictures: str | None  # path of pictures.npz likewise
+
+
+class Manifest(TypedDict):
+    """What ``manifest.json`` holds."""
+
+    study: Study
+    trials: list[Trial]
+    environment: dict[str, object]
+
+
+def studies(runs: str | Path = "runs") -> list[str]:
+    """Names of the studies under `runs`: its folders that hold a manifest, sorted."""
+    return sorted(path.parent.name for path in Path(runs).glob("*/manifest.json"))
+
+
+def find(study: str | Path, runs: str | Path = "runs") -> Path:
+    """The folder of a study, given its name under `runs` or the folder itself.
+
+    Raises:
+        ValueError: there is no such study; the message lists those there are and a near match.
+    """
+    for folder in (Path(runs) / study, Path(study)):
+        if (folder / "manifest.json").is_file():
+            return folder
+    known = studies(runs)
+    near = difflib.get_close_matches(str(study), known, n=1, cutoff=0.5)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    there = ", ".join(known) or "no study at all"
+    raise ValueError(f"no study {str(study)!r} in {str(runs)!r}{hint} (there: {there})")
+
+
+def load(study: str | Path, runs: str | Path = "runs") -> pd.DataFrame:
+    """Read and check the rows of a study.
+
+    Args:
+        study: the study's name under `runs`, or its folder.
+        runs: the folder of all studies.
+
+    Returns:
+        One measurement a row, exactly the columns and types of `COLUMNS`.
+
+    Raises:
+        ValueError: no such study, an unreadable file, a missing or unknown column, a wrong type, a
+            value outside a column's vocabulary, or a confirmed value that stands there twice.
+    """
+    import pandas as pd
+    import pyarrow as pa
+
+    path = find(study, runs) / "rows.parquet"
+    try:
+        frame = pd.read_parquet(path)
+    except (OSError, pa.ArrowException) as error:
+        raise ValueError(f"{path}: cannot be read as Parquet: {error}") from error
+    problems = list(_row_problems(frame))
+    if problems:
+        raise ValueError(_listed(path, problems))
+    return frame[list(COLUMNS)].astype(COLUMNS)
+
+
+def load_manifest(study: str | Path, runs: str | Path = "runs") -> Manifest:
+    """Read and check the manifest of a study.
+
+    Raises:
+        ValueError: no such study, or anything wrong in the file: all of it, with the path of each.
+    """
+    from pydantic import TypeAdapter, ValidationError
+
+    path = find(study, runs) / "manifest.json"
+    try:
+        manifest = TypeAdapter(Manifest).validate_json(path.read_bytes(), strict=True)
+    except OSError as error:
+        raise ValueError(f"{path}: cannot be read: {error}") from error
+    except ValidationError as error:
+        problems = [
+            f"{'.'.join(map(str, item['loc'])) or 'the file'}: {item['msg']}"
+            for item in error.errors()
+        ]
+        raise ValueError(_listed(path, problems)) from error
+    problems = list(_manifest_problems(manifest))
+    if problems:
+        raise ValueError(_listed(path, problems))
+    return manifest
+
+
+def confirmed(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows that may enter a comparison: finished confirmation trials, measured on test data."""
+    return rows[(rows.stage == "confirm") & (rows.status == "done") & (rows.split == "test")]
+
+
+def setting(config: Mapping[str, object], path: str) -> object | None:
+    """The value at a dotted `path` such as ``model.latent_dim``; None where there is none."""
+    value: object = config
+    for key in path.split("."):
+        if not isinstance(value, Mapping):
+            return None
+        value = value.get(key)
+    return value
+
+
+def flat(value: object, prefix: str = "") -> Iterator[tuple[str, object]]:
+    """The leaves of nested mappings with their dotted paths, in order."""
+    if isinstance(value, Mapping) and value:
+        for key, inner in value.items():
+            yield from flat(inner, f"{prefix}.{key}" if prefix else str(key))
+    elif prefix:
+        yield prefix, value
+
+
+def _listed(path: Path, problems: list[str]) -> str:
+    return "\n".join([f"{path}:", *(f"  - {problem}" for problem in problems)])
+
+
+def _row_problems(frame: pd.DataFrame) -> Iterator[str]:
+    from pandas.api import types
+
+    accepted = {
+        "string": lambda column: types.is_string_dtype(column) and not column.isna().any(),
+        "int64": types.is_integer_dtype,
+        "float64": types.is_numeric_dtype,
+    }
+    unknown = [name for name in frame.columns if name not in COLUMNS]
+    if unknown:
+        yield f"unknown columns: {', '.join(map(str, unknown))}"
+    missing = [name for name in COLUMNS if name not in frame.columns]
+    if missing:
+        yield f"missing columns: {', '.join(missing)}"
+    if frame.empty:
+        return
+    wrong = [name for name in COLUMNS if name in frame and not accepted[COLUMNS[name]](frame[name])]
+    for name in wrong:
+        yield f"{name}: is {frame[name].dtype} or has gaps; must be {COLUMNS[name]} throughout"
+    if missing or wrong:
+        return
+    for name, pattern in ALLOWED.items():
+        bad = frame.loc[~frame[name].str.fullmatch(pattern), name].unique()
+        if len(bad):
+            yield f"{name}: {', '.join(map(repr, bad[:5]))}; must be one of {pattern}"
+    fixed = confirmed(frame)
+    twice = fixed[fixed.duplicated(["arm", "seed", "metric"])]
+    for row in twice.head(5).itertuples():
+        yield f"{row.metric} of {row.arm!r} at seed {row.seed} is there more than once"
+
+
+def _manifest_problems(manifest: Manifest) -> Iterator[str]:
+    study = manifest["study"]
+    if not 0 < study["level"] < 1:
+        yield f"study.level: {study['level']}; must lie between 0 and 1"
+    named = {"study.primary": study["primary"]}
+    named |= {f"study.secondary.{i}": contrast for i, contrast in enumerate(study["secondary"])}
+    for path, contrast in named.items():
+        for side in (contrast["treatment"], contrast["control"]):
+            if side not in study["arms"]:
+                near = difflib.get_close_matches(side, study["arms"], n=1)
+                yield f"{path}: no arm {side!r}" + (f"; did you mean {near[0]!r}?" if near else "")
+        if contrast["treatment"] == contrast["control"]:
+            yield f"{path}: compares {contrast['treatment']!r} with itself"
+        if not (math.isfinite(contrast["equivalence"]) and contrast["equivalence"] >= 0):
+            yield f"{path}.equivalence: {contrast['equivalence']}; must be 0 or a positive number"
+    for i, trial in enumerate(manifest["trials"]):
+        if trial["arm"] not in study["arms"]:
+            yield f"trials.{i}: no arm {trial['arm']!r}"
+        for file in (trial["curve"], trial["pictures"]):
+            if file is not None and not _inside(file):
+                yield f"trials.{i}: the path {file!r} leaves the study's folder"
+
+
+def _inside(path: str) -> bool:
+    pure = PurePosixPath(path)
+    return not pure.is_absolute() and ".." not in pure.parts and "\0" not in path

@@ -1,0 +1,386 @@
+"""The page itself: whole, safe, the same every time, and honest when things are missing.
+
+A report is opened by people who did not run the study and is rebuilt from folders that may hold
+anything, so the tests parse the HTML that a browser would parse and break the folder in many ways.
+"""
+
+from __future__ import annotations
+
+import ast
+import base64
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import reports
+from reports import build, figures, rows
+from reports.build import main
+
+ATTACK = "$\\bad{$<script>alert(1)</script>\" onload='x' {{ 7 * 7 }}"
+ARMS = {"new": "arm", "old": "arm", "plain": "baseline", "pixels": "reference"}
+METRICS = (
+    ("knn/affnist", "accuracy", "higher"),
+    ("knn/fashion_mnist", "accuracy", "higher"),
+    ("nll", "nats", "lower"),
+    ("T/r2", "R^2", "higher"),
+)
+
+
+class Page(HTMLParser):
+    """What a browser would make of the page: elements with attributes, and the text."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.elements, self.text = [], ""
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_data(self, data):
+        self.text += data
+
+    def all(self, tag):
+        return [attrs for name, attrs in self.elements if name == tag]
+
+
+def pictures(rng, kind):
+    def some(n):
+        return rng.integers(0, 256, (n, 12, 12), dtype=np.uint8)
+
+    shared = np.random.default_rng(0).integers(0, 256, (13, 12, 12), dtype=np.uint8)
+    return {
+        "reconstruction_input": shared[:4],
+        "reconstruction_output": some(4),
+        "samples": some(5),
+        "transfer_source": shared[4:7],
+        "transfer_input": shared[7:10],
+        "transfer_truth": shared[10:],
+        "transfer_reconstruction": some(3),
+        "transfer_forward": some(3),
+        "transfer_inverse": some(3),
+        "transfer_kind": np.array(kind),
+    }
+
+
+def contrast(treatment, control, metric, equivalence=0.01):
+    return {
+        "treatment": treatment,
+        "control": control,
+        "metric": metric,
+        "equivalence": equivalence,
+    }
+
+
+@pytest.fixture
+def study(tmp_path):
+    """Makes a whole study; `names` renames arms, `fail` takes (arm, seed) pairs or every trial."""
+
+    def make(seeds=(1, 2, 3), fail=(), names=None, pictured=True, **changes):
+        names = {arm: arm for arm in ARMS} | (names or {})
+        folder = tmp_path / "study"
+        records, trials = [], []
+        for rank, (arm, role) in enumerate(ARMS.items()):
+            for seed in seeds:
+                rng, key = np.random.default_rng([rank, seed]), f"{arm}-{seed}"
+                failed = fail == "all" or (arm, seed) in fail
+                trial = folder / "trials" / key
+                trial.mkdir(parents=True)
+                lines = [
+                    {"step": s, "epoch": s, "train/loss": 300 / s, "validation/elbo": 250 / s}
+                    for s in range(1, 6)
+                ]
+                (trial / "curve.jsonl").write_text("\n".join(map(json.dumps, lines)))
+                np.savez(trial / "pictures.npz", **pictures(rng, "T" if rank < 2 else "difference"))
+                kept = pictured and not failed and role != "reference"
+                trials.append(
+                    {
+                        "trial": key, "arm": names[arm], "role": role, "seed": seed,
+                        "stage": "confirm", "status": "diverged" if failed else "done",
+                        "reason": "loss is nan" if failed else "", "steps": 5,
+                        "curve": f"trials/{key}/curve.jsonl" if kept else None,
+                        "pictures": f"trials/{key}/pictures.npz" if kept else None,
+                    }
+                )  # fmt: skip
+                for metric, unit, direction in METRICS:
+                    lacks = metric == "T/r2" and role != "arm"
+                    value = 0.5 - 0.1 * rank + 0.02 * seed + rng.normal(0, 0.005)
+                    records.append(
+                        (
+                            "study", names[arm], role, seed, "confirm", "done", key, f"e{key}",
+                            metric, np.nan if lacks else value, unit, direction, f"f-{metric}",
+                            "test",
+                        )
+                    )  # fmt: skip
+                    if failed:
+                        records.pop()
+        manifest = {
+            "study": {
+                "name": "study", "question": "Is the new form better?", "budget": "quick",
+                "budget_summary": "200 steps", "budget_warning": "Undertrained: decides nothing",
+                "level": 0.05,
+                "arms": {
+                    names[arm]: {
+                        "role": role, "summary": f"the {arm} one", "differs": {"model.form": arm},
+                        "parameters": 1000 + 500 * rank,
+                        "published": {"old": "T_VAE", "plain": "VAE+"}.get(arm, ""),
+                    }
+                    for rank, (arm, role) in enumerate(ARMS.items())
+                },
+                "primary": contrast(names["new"], names["old"], "knn/affnist"),
+                "secondary": [
+                    contrast(names["new"], names["plain"], "nll"),
+                    contrast(names["new"], names["plain"], "T/r2"),
+                ],
+                "seeds": list(seeds),
+                "config": {
+                    "data": {"train": "fashion_mnist", "transfer": ["affnist"], "size": "small"},
+                    "model": {"latent_dim": 10}, "trainer": {"steps": 200},
+                },
+                "choices": ["k = 5"], "command": "python -m bench.run study=study",
+            } | changes,
+            "trials": trials,
+            "environment": {"python": "3.11", "torch": {"version": "2"}},
+        }  # fmt: skip
+        frame = pd.DataFrame(records, columns=list(rows.COLUMNS)).astype(rows.COLUMNS)
+        frame.to_parquet(folder / "rows.parquet")
+        (folder / "manifest.json").write_text(json.dumps(manifest))
+        return folder
+
+    return make
+
+
+def page_of(folder):
+    return Page(build.build(folder).read_text(encoding="utf-8"))
+
+
+def test_the_page_is_whole_and_needs_nothing_else(study):
+    folder = study()
+    page = page_of(folder)
+    for part in (
+        "Is the new form better?",
+        "Undertrained: decides nothing",
+        "new is better than old on knn/affnist: the mean difference over 3 paired seeds is +0.",
+        "What this does not show",
+        "new has 1,000 parameters and old 1,500",
+        "cannot go below 0.25",
+        "T/r2 does not apply to plain",
+        "Every trial ended as planned",
+        "Data: the small subset here",
+        "python -m bench.run study=study",
+        "torch.version",
+    ):
+        assert part in page.text
+    assert page.all("h1")
+    assert all(image["alt"] for image in page.all("img"))
+    assert all(image["src"].startswith("data:image/") for image in page.all("img"))
+    assert not [tag for tag, _ in page.elements if tag in ("script", "link", "iframe", "object")]
+    assert all(link["href"].startswith("#") for link in page.all("a"))
+    targets = {attrs.get("id") for _, attrs in page.elements}
+    assert {link["href"][1:] for link in page.all("a")} <= targets
+    assert "url(" not in (folder / "report.html").read_text()
+
+
+def test_every_kind_of_figure_is_there(study):
+    page = page_of(study())
+    alts = " | ".join(image["alt"] for image in page.all("img"))
+    for part in (
+        "new − old, knn/affnist, per seed: +0.", "Dots per seed of knn/affnist",
+        "Differences with intervals", "validation/elbo by step", "train/loss by step",
+        "The images to reconstruct", "Reconstructions by new", "Samples of plain",
+        "the true f(x')", "Transfer of a transformation by plain",
+    ):  # fmt: skip
+        assert part in alts
+    assert "Transfer of a transformation by pixels" not in alts
+
+
+def test_the_same_folder_gives_the_same_bytes(study):
+    folder = study()
+    first = build.build(folder).read_bytes()
+    assert build.build(folder).read_bytes() == first
+    assert len(first) < 5_000_000
+    assert {path.name for path in folder.iterdir()} == {
+        "rows.parquet", "manifest.json", "trials", "report.html",
+    }  # fmt: skip
+
+
+def test_names_are_text_wherever_they_stand(study):
+    folder = study(
+        names={"new": ATTACK, "plain": ATTACK + "2"},
+        fail=[("plain", 2)],
+        question=ATTACK,
+        budget_warning=ATTACK,
+        choices=[ATTACK],
+        command=ATTACK,
+        config={ATTACK: {ATTACK: ATTACK}},
+    )
+    page = page_of(folder)
+    assert page.text.count("<script>alert(1)</script>") > 10
+    assert "{{ 7 * 7 }}" in page.text
+    assert not page.all("script")
+    assert not [attrs for _, attrs in page.elements if any(name[:2] == "on" for name in attrs)]
+    for image in page.all("img"):
+        if "svg" in image["src"][:20]:
+            drawn = Page(base64.b64decode(image["src"].split(",")[1]).decode())
+            assert not drawn.all("script")
+
+
+def test_a_failed_trial_is_in_the_ledger_and_its_pair_is_named(study):
+    page = page_of(study(fail=[("old", 2)]))
+    assert "loss is nan" in page.text
+    assert "missing pairs: seed 2: no value of old" in page.text.replace("Missing", "missing")
+    assert "11 of 12 done" in page.text
+
+
+def test_all_failed(study):
+    page = page_of(study(fail="all", pictured=False))
+    for part in (
+        "No answer: no seed has a value of knn/affnist for both new and old",
+        "No confirmation trial was measured", "No pictures were kept", "No curves were kept",
+        "0 of 12 done",
+    ):  # fmt: skip
+        assert part in page.text
+
+
+def test_one_seed_has_no_interval_and_says_so(study):
+    page = page_of(study(seeds=(1,)))
+    assert "No verdict: one paired seed" in page.text
+    assert "no interval and no test" in page.text
+
+
+def test_damaged_files_of_trials_are_named_and_the_rest_is_shown(study):
+    folder = study()
+    (folder / "trials/new-1/pictures.npz").write_bytes(b"PK\x03\x04 torn")
+    np.savez(folder / "trials/old-1/pictures.npz", samples=np.zeros((2, 3)))
+    with (folder / "trials/plain-3/curve.jsonl").open("a") as file:
+        file.write('\n{"step": 6, "trai')
+    (folder / "trials/new-2/curve.jsonl").unlink()
+    page = page_of(folder)
+    assert "pictures of new, seed 1: cannot be read" in page.text
+    assert "pictures of old, seed 1: samples is float64 (2, 3); must be uint8, N H W" in page.text
+    assert "curve of plain, seed 3: line 6 is not a JSON object" in page.text
+    assert "curve of new, seed 2: cannot be read" in page.text
+    assert "Samples of plain" in {image["alt"] for image in page.all("img")}
+
+
+def test_pickled_pictures_are_never_read(study, tmp_path):
+    path = tmp_path / "evil.npz"
+    np.savez(path, samples=np.array([{"a": 1}], dtype=object))
+    with pytest.raises(ValueError, match="pickle"):
+        figures.load_pictures(path)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"samples": np.zeros((0, 4, 4), np.uint8)}, "must be uint8, N H W"),
+        (
+            {"samples": np.zeros((1, 4, 4), np.uint8), "transfer_input": np.ones((1, 5, 5), "u1")},
+            "not all of one size",
+        ),
+        ({"transfer_source": np.zeros((2, 4, 4), np.uint8)}, "must hold 3 pictures"),
+    ],
+)
+def test_pictures_of_impossible_shape_are_refused(tmp_path, arrays, message):
+    np.savez(tmp_path / "p.npz", **arrays)
+    with pytest.raises(ValueError, match=message):
+        figures.load_pictures(tmp_path / "p.npz")
+
+
+def test_the_transfer_panel_holds_the_triplet_and_the_guide(study):
+    folder = study()
+    _, galleries, problems = figures.galleries(folder, rows.load_manifest(folder))
+    assert not problems
+    transfer = galleries[-1]
+    assert [strip.label for strip in transfer.strips] == ["new", "old", "plain"]
+    assert [strip.note for strip in transfer.strips] == ["by T", "by T", "by difference"]
+    from io import BytesIO
+
+    from matplotlib.image import imread
+
+    png = base64.b64decode(transfer.strips[0].figure.uri.split(",")[1])
+    panel = np.round(imread(BytesIO(png))[..., :3] * 255).astype(int)
+    with np.load(folder / "trials/new-1/pictures.npz") as kept:
+        source, forward = kept["transfer_source"], kept["transfer_forward"]
+    # pictures are enlarged threefold within a border of 2 pixels, so 12 pixels take 40
+    assert panel[2 : 2 + 36 : 3, 2 : 2 + 36 : 3, 0][:, :6].tolist() == source[0][:, :6].tolist()
+    assert (panel[2 : 2 + 36, 2 + 18] == figures.GUIDE).all()
+    second = 2 + 36 + 12 + 2
+    middle = panel[40 + 2 : 40 + 38 : 3, second : second + 18 : 3, 0]
+    assert middle.tolist() == forward[0][:, :6].tolist()
+
+
+def test_charts_take_the_readers_text_colour(study):
+    page = page_of(study())
+    charts = [
+        base64.b64decode(image["src"].split(",")[1]).decode()
+        for image in page.all("img")
+        if "svg" in image["src"][:20]
+    ]
+    assert len(charts) == 5
+    for chart in charts:
+        assert "currentColor" in chart
+        assert "prefers-color-scheme:dark" in chart
+        assert "<dc:date>" not in chart
+
+
+def test_the_command_line_builds_lists_and_refuses(study, capsys):
+    folder = study()
+    runs = f"runs={folder.parent}"
+    assert main(["study=study", runs]) == 0
+    assert Path(capsys.readouterr().out.strip()) == folder / "report.html"
+    assert main(["--list", runs]) == 0
+    assert capsys.readouterr().out == "study\n"
+    for bad, message in (
+        (["study=stduy", runs], "did you mean 'study'"),
+        (["stduy"], "cannot read 'stduy'"),
+        ([runs], "Say study=NAME"),
+    ):
+        assert main(bad) == 2
+        assert message in capsys.readouterr().err
+
+
+def test_rows_of_an_unknown_arm_are_refused(study):
+    folder = study()
+    frame = pd.read_parquet(folder / "rows.parquet")
+    frame.replace({"arm": {"old": "stranger"}}).to_parquet(folder / "rows.parquet")
+    with pytest.raises(ValueError, match="rows of arms that the study lacks: stranger"):
+        build.build(folder)
+
+
+def test_a_failed_write_leaves_the_old_report(study, monkeypatch):
+    folder = study()
+    old = build.build(folder).read_bytes()
+
+    def full(_):
+        raise OSError("disk full")
+
+    monkeypatch.setattr(build.os, "fsync", full)
+    with pytest.raises(OSError, match="disk full"):
+        build._replace(folder / "report.html", b"half")
+    assert (folder / "report.html").read_bytes() == old
+    assert not list(folder.glob(".report*"))
+
+
+def test_no_plugin_is_named_in_this_room():
+    """A report that knows a form by name can favour it."""
+    known = {
+        "additive", "matrix", "matrix_z", "matrix_free", "mmd", "mmd_joint", "kl", "none",
+        "rotation", "crop", "rotation_crop", "affine", "superpixel",
+        "tvae", "vae", "vae_plus", "mmd_vae_plus", "ae_plus",
+    }  # fmt: skip
+    here = Path(reports.__file__).parent
+    for kind in ("latent_transforms", "divergences", "families", "models"):
+        known |= {path.stem for path in (here.parent / "tvae" / kind).glob("*.py")}
+    known -= {"__init__", "base", "identity", "compose"}
+    for path in here.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                assert node.value not in known, f"{path.name}:{node.lineno}"
+    words = re.findall(r'"([^"]*)"', (here / "template.html.j2").read_text(encoding="utf-8"))
+    assert not known & set(words)

@@ -1,0 +1,18 @@
+"""Data: real images by name, verified by digest; nothing is downloaded unless asked for."""
+
+from tvae.data.catalogue import available, fetch, load, names, source
+from tvae.data.records import Dataset, Split
+from tvae.data.source import CorruptData, MissingData, Source
+
+__all__ = [
+    "CorruptData",
+    "Dataset",
+    "MissingData",
+    "Source",
+    "Split",
+    "available",
+    "fetch",
+    "load",
+    "names",
+    "source",
+]

@@ -1,0 +1,152 @@
+"""AffNIST as data sets: the large one kept in the cache, the small one made at load."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tvae.data import affnist_files, stored
+from tvae.data.full import MNIST
+from tvae.data.records import SPLITS, Dataset, Split
+from tvae.data.small import MNIST_SMALL
+from tvae.data.source import CorruptData, MissingData, Source, cache_folder
+
+
+@dataclass(frozen=True)
+class AffNIST(Source):
+    """AffNIST from all of MNIST: the official files where `root` has them, otherwise generated.
+
+    Either way it is made once and kept in the cache as mapped files, so that it needs little
+    memory and processes share it. The option `variants` says how many images each original gets:
+    1 (default) to the 32 of the official files, any number when generated.
+    """
+
+    name: str = "affnist"
+    summary: str = "MNIST under random affine transformations"
+    sizes = (50_000, 10_000, 10_000)
+    pixels = 40
+    options = frozenset({"variants"})
+
+    def locate(self, root: Path | None) -> Path:
+        """The official files, or else the MNIST to generate from, or what the cache holds."""
+        if files := _official(root):
+            return files["test"][0].parent
+        try:
+            return MNIST.locate(root)
+        except MissingData as error:
+            kept = _folder(_digest(None))
+            if stored.exists(kept):
+                return kept
+            raise MissingData(f"affnist is generated from mnist, and {error}") from error
+
+    def verify(self, root: Path | None, **options: int) -> dict[str, str]:
+        """The digests of the files in the cache; without them, of what they will be made from."""
+        files = _official(root, **options)
+        folder = _folder(_digest(files, **options))
+        if stored.exists(folder):
+            return stored.verify(folder)
+        if files is None:
+            self.locate(root)
+            return MNIST.verify(root)
+        for chunks in affnist_files.read_splits(files).values():
+            for _ in chunks:  # reading is the check
+                pass
+        return affnist_files.hashes(files)
+
+    def load(self, root: Path | None, **options: int) -> Dataset:
+        """The images, mapped from the cache; made first if it does not hold them."""
+        return stored.read(self._make(root, **options))
+
+    def fetch(self, root: Path | None, **options: int) -> Path:
+        """Make the set in the cache, unless it is there and intact; download MNIST if need be."""
+        files = _official(root, **options)
+        folder = _folder(_digest(files, **options))
+        if stored.exists(folder):
+            try:
+                stored.verify(folder)
+            except CorruptData:
+                shutil.rmtree(folder)
+        if files is None and not stored.exists(folder):
+            try:
+                MNIST.locate(root)
+            except MissingData:
+                MNIST.fetch(root)
+        return self._make(root, **options)
+
+    def _make(self, root: Path | None, variants: int = 1) -> Path:
+        files = _official(root, variants)
+        digest = _digest(files, variants)
+        folder = _folder(digest)
+        if not stored.exists(folder):
+            if files is None:
+                self.locate(root)
+                splits = _generate(MNIST.load(root), variants)
+            else:
+                splits = affnist_files.read_splits(files)
+            stored.write(folder, self.name, digest, splits)
+        return folder
+
+
+@dataclass(frozen=True)
+class AffNISTSmall(Source):
+    """AffNIST from the embedded MNIST subset, generated in memory at every load."""
+
+    name: str = "affnist_small"
+    summary: str = "mnist_small under random affine transformations"
+    sizes = MNIST_SMALL.sizes
+    pixels = 40
+
+    def locate(self, root: Path | None) -> Path:
+        """The embedded originals."""
+        return MNIST_SMALL.locate(root)
+
+    def verify(self, root: Path | None, **options: int) -> dict[str, str]:
+        """The digest of the embedded originals."""
+        return MNIST_SMALL.verify(root)
+
+    def load(self, root: Path | None, **options: int) -> Dataset:
+        """One variant of each original."""
+        from tvae.data import affnist
+
+        chunks = _generate(MNIST_SMALL.load(root), variants=1)
+        train, validation, test = (_join(list(chunks[split])) for split in SPLITS)
+        digest = affnist.digest(MNIST_SMALL.identity, variants=1)
+        return Dataset(self.name, train, validation, test, digest)
+
+
+def _official(root: Path | None, variants: int = 1) -> dict[str, list[Path]] | None:
+    if variants < 1:
+        raise ValueError(f"variants={variants} must be at least 1 image per original")
+    files = affnist_files.find(root) if root is not None else None
+    return None if files is None else affnist_files.take(files, variants)
+
+
+def _digest(files: dict[str, list[Path]] | None, variants: int = 1) -> str:
+    from tvae.data import affnist
+
+    return (
+        affnist.digest(MNIST.identity, variants) if files is None else affnist_files.digest(files)
+    )
+
+
+def _folder(digest: str) -> Path:
+    return cache_folder() / f"affnist-{digest[:16]}"
+
+
+def _generate(originals: Dataset, variants: int) -> dict[str, Iterator[Split]]:
+    from tvae.data import affnist
+
+    return {split: affnist.generate(getattr(originals, split), split, variants) for split in SPLITS}
+
+
+def _join(chunks: list[Split]) -> Split:
+    parts = [dict(chunk.arrays()) for chunk in chunks]
+    return Split.of({name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
+
+
+AFFNIST = AffNIST()
+AFFNIST_SMALL = AffNISTSmall()

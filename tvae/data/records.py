@@ -1,0 +1,115 @@
+"""What every data source hands over: three splits of images with labels, and a digest.
+
+Legend: `N` images of a split, `H`, `W` their height and width.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+SPLITS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Split:
+    """Images with their labels.
+
+    Attributes:
+        images: N H W grey values, uint8; may be mapped from a file.
+        labels: N classes, int64.
+        parameters: name -> N numbers: the transformation that made each image, where known.
+        source: N indices, int64: the place of each image (of AffNIST: of the original that it is a
+            variant of) in its official file. Equal numbers mean the same original.
+
+    Raises:
+        ValueError: a shape or a type is not as stated above.
+    """
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+    parameters: dict[str, NDArray[np.generic]] | None = None
+    source: NDArray[np.int64] | None = None
+
+    def __post_init__(self) -> None:
+        if self.images.ndim != 3 or self.images.dtype != np.uint8:
+            raise ValueError(
+                f"images must be N H W of uint8, not {self.images.shape} of {self.images.dtype}"
+            )
+        for name, array in self.arrays():
+            if len(array) != len(self.images):
+                raise ValueError(
+                    f"{name} has {len(array)} entries for {len(self.images)} images; "
+                    "it needs one per image"
+                )
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def arrays(self) -> Iterator[tuple[str, NDArray[np.generic]]]:
+        """Every array of the split by name; a parameter's name is ``parameters.NAME``."""
+        yield "images", self.images
+        yield "labels", self.labels
+        if self.source is not None:
+            yield "source", self.source
+        for name, values in sorted((self.parameters or {}).items()):
+            yield f"parameters.{name}", values
+
+    @classmethod
+    def of(cls, arrays: Mapping[str, NDArray[np.generic]]) -> Split:
+        """The split whose `arrays` these are."""
+        prefix = "parameters."
+        parameters = {
+            name.removeprefix(prefix): values
+            for name, values in arrays.items()
+            if name.startswith(prefix)
+        }
+        return cls(
+            arrays["images"],  # type: ignore[arg-type]  # the types are checked on creation
+            arrays["labels"],  # type: ignore[arg-type]
+            parameters or None,
+            arrays.get("source"),  # type: ignore[arg-type]
+        )
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A data set: its three splits and the digest that names its content.
+
+    Attributes:
+        name: the name it was asked for.
+        train: what models learn from.
+        validation: what tuning and early decisions see.
+        test: for confirmation only.
+        digest: SHA-256, hexadecimal. Two data sets of one digest have the same content.
+    """
+
+    name: str
+    train: Split
+    validation: Split
+    test: Split
+    digest: str
+
+    @classmethod
+    def of(cls, name: str, train: Split, validation: Split, test: Split) -> Dataset:
+        """A data set with the digest of its content."""
+        splits = {"train": train, "validation": validation, "test": test}
+        return cls(name, train, validation, test, content_digest(splits))
+
+
+def content_digest(splits: Mapping[str, Split]) -> str:
+    """SHA-256 over name, type, shape and little-endian bytes of every array of every split."""
+    digest = hashlib.sha256()
+    for split, content in splits.items():
+        for name, array in content.arrays():
+            array = np.ascontiguousarray(array)
+            if sys.byteorder == "big":
+                array = array.astype(array.dtype.newbyteorder("<"))
+            digest.update(f"{split}.{name} {array.dtype.name} {array.shape}\n".encode())
+            digest.update(array.data)
+    return digest.hexdigest()

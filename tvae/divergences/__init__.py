@@ -1,0 +1,1 @@
+"""Divergences D[q, p]: what makes inference and generation cohere, and q(z) meet the prior."""

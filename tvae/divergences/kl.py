@@ -1,0 +1,56 @@
+"""Kullback-Leibler divergence, sample by sample."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import log
+
+import torch
+from torch import Tensor, nn
+
+from tvae.divergences.base import Divergence, Side, gaussian_kl
+from tvae.space import Float
+
+
+class KL(Divergence):
+    """KL[q || p] in closed form between diagonal Gaussians, mean over the batch, in nats.
+
+    Against a side with moments (the standard normal prior) it is their KL. Against an implicit
+    side (r(z, T), of which there is a sample only) that sample is the mean of N(r(z, T), s^2 I):
+    each z_1 is tied to its own z and T.
+
+    Args:
+        scale: s, above 0.
+        learn_scale: s is a parameter of the model, starting at `scale`.
+
+    Raises:
+        ValueError: `scale` is not positive.
+
+    Source: paper, Eq. 3, where D[x, y] = E[log x - log y]; the Gaussian around r(z, T) is ours.
+    """
+
+    default_weight = 1.0
+    pairs = True
+    space = {"scale": Float(0.05, 1.0, 0.3, log=True)}
+
+    def __init__(self, scale: float = 0.3, learn_scale: bool = False) -> None:
+        super().__init__()
+        if not scale > 0:
+            raise ValueError(f"scale must be above 0, got {scale}")
+        log_scale = torch.tensor(log(scale))
+        if learn_scale:
+            self.log_scale: Tensor = nn.Parameter(log_scale)
+        else:
+            self.register_buffer("log_scale", log_scale, persistent=False)
+
+    def forward(self, q: Side, p: Side, given: Mapping[str, Tensor] | None = None) -> Tensor:
+        """KL[q || p], a scalar in nats.
+
+        Raises:
+            ValueError: q has no moments.
+        """
+        if q.mean is None or q.logvar is None:
+            raise ValueError("the KL needs the moments of its first side")
+        if p.mean is None or p.logvar is None:
+            return gaussian_kl(q.mean, q.logvar, p.sample, 2 * self.log_scale).mean()
+        return gaussian_kl(q.mean, q.logvar, p.mean, p.logvar).mean()

@@ -1,0 +1,1 @@
+"""Metrics: what is measured of a trained model. One metric, one file."""

@@ -1,0 +1,176 @@
+"""What a metric gets and gives.
+
+Legend: `N` images, `D` latent size, `P` size of T, `S` side of a square image. ``E(x)`` is the
+posterior mean of q_phi, ``G(z)`` the pixel means of the decoder.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tvae.data import Dataset, Split
+from tvae.data.inputs import as_input
+from tvae.families.base import Parameters, TransformationFamily
+from tvae.models.base import Model
+from tvae.models.tvae import TVAE
+from tvae.streams import Streams
+
+Direction = Literal["higher", "lower", "none"]
+
+NOT_APPLICABLE = float("nan")
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One number.
+
+    Attributes:
+        name: such as ``knn/affnist``.
+        value: NaN where the metric does not apply to the model.
+        unit: ``accuracy``, ``nats``, ``ratio``, ...
+        direction: which way is better; ``none`` for a diagnostic.
+    """
+
+    name: str
+    value: float
+    unit: str
+    direction: Direction
+
+
+@dataclass(frozen=True)
+class Probe:
+    """Test images with their views, latents and T, for all metrics that ask what T means.
+
+    Attributes:
+        x: N 1 S S in [0, 1].
+        x_1: f(x).
+        x_2: f^-1(x), or the second view where f has none.
+        parameters: of f, one per image.
+        e: E(x), N D.
+        e_1: E(x_1).
+        e_2: E(x_2).
+        t: h_xi(E(x_1), E(x_2)), N P; None for a model without T.
+    """
+
+    x: Tensor
+    x_1: Tensor
+    x_2: Tensor
+    parameters: Parameters
+    e: Tensor
+    e_1: Tensor
+    e_2: Tensor
+    t: Tensor | None
+
+    @property
+    def other(self) -> Tensor:
+        """For every image the index of another one, N: the next, and the first after the last."""
+        return torch.arange(len(self.x)).roll(-1)
+
+
+@dataclass
+class Context:
+    """A trained model and what it is measured on.
+
+    Attributes:
+        model: in evaluation mode.
+        family: the transformations that it was trained with.
+        datasets: label -> data; the first is what the model was trained on.
+        split: ``test``, or ``validation`` for decisions that come before the test.
+        seed: fixes the subsets and the transformations, the same for every arm of a seed.
+        facts: what training cost: ``seconds``, ``steps``, ``batch_size``, ``peak_mib``.
+        protocol: how larger images become the model's input, see `tvae.data.as_input`.
+    """
+
+    model: Model
+    family: TransformationFamily
+    datasets: Mapping[str, Dataset]
+    split: Literal["test", "validation"]
+    seed: int
+    facts: Mapping[str, float] = field(default_factory=dict)
+    protocol: Literal["resize", "centre_crop", "native"] = "resize"
+
+    def __post_init__(self) -> None:
+        self._probes: dict[int, Probe] = {}
+        self._embeddings: dict[tuple[str, str], Tensor] = {}
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return next(self.model.parameters()).device
+
+    @property
+    def own(self) -> Split:
+        """The held-out split of the data that the model was trained on."""
+        split: Split = getattr(next(iter(self.datasets.values())), self.split)
+        return split
+
+    def held_out(self, label: str) -> Split:
+        """The held-out split of the data set `label`."""
+        split: Split = getattr(self.datasets[label], self.split)
+        return split
+
+    def embeddings(self, label: str, split: str) -> np.ndarray:
+        """E(x) of a whole split, N D on the CPU, computed once."""
+        if (label, split) not in self._embeddings:
+            images = getattr(self.datasets[label], split).images
+            size = images.shape[-1] if self.protocol == "native" else 28
+            self._embeddings[label, split] = torch.cat(
+                [
+                    self.model.embed(as_input(images[i : i + 1000], size, self.protocol))
+                    for i in range(0, len(images), 1000)
+                ]
+            )
+        return self._embeddings[label, split].numpy()
+
+    def sample(self, n: int) -> Tensor:
+        """At most `n` held-out images of the own data, chosen by the seed: N 1 S S in [0, 1]."""
+        images = self.own.images
+        chosen = torch.randperm(len(images), generator=Streams(self.seed)("evaluation/subset"))[:n]
+        return as_input(images[chosen.numpy()], 28, "native").to(self.device)
+
+    @torch.no_grad()
+    def probe(self, n: int) -> Probe:
+        """`sample` with views, latents and T, computed once for each `n`."""
+        if n not in self._probes:
+            x = self.sample(n)
+            x_1, x_2, parameters = self.family.views(x, Streams(self.seed)("evaluation/views"))
+            e, e_1, e_2 = (self.model.embed(image).to(self.device) for image in (x, x_1, x_2))
+            t = self.model.infer_T(e_1, e_2) if isinstance(self.model, TVAE) else None
+            self._probes[n] = Probe(x, x_1, x_2, parameters, e, e_1, e_2, t)
+        return self._probes[n]
+
+
+class Metric(ABC):
+    """A way to measure; its constructor's options are its settings and enter its fingerprint.
+
+    Attributes:
+        comparable: False for what the clock or the host decides, which no seed repeats.
+    """
+
+    comparable: ClassVar[bool] = True
+
+    @abstractmethod
+    def directions(self, labels: Sequence[str]) -> dict[str, Direction]:
+        """What a study can ask for, given its data sets' labels: name -> which way is better."""
+
+    @abstractmethod
+    def __call__(self, context: Context) -> list[Measurement]:
+        """The measurements, NaN where the metric does not apply to the model."""
+
+
+def at_least(name: str, value: int, least: int) -> int:
+    """`value`, checked.
+
+    Raises:
+        ValueError: it is below `least`.
+    """
+    if value < least:
+        raise ValueError(f"{name} must be at least {least}, got {value}")
+    return value

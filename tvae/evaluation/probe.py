@@ -1,0 +1,94 @@
+"""What T encodes: can the true parameters be read off it?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from tvae.evaluation.base import (
+    NOT_APPLICABLE,
+    Context,
+    Direction,
+    Measurement,
+    Metric,
+    at_least,
+)
+
+
+class ProbeT(Metric):
+    """R^2 of a linear and of a kNN probe from T to the true parameters, at most 1, higher better.
+
+    Five-fold cross-validated; angles as sine and cosine; ``T/r2_linear`` and ``T/r2_knn`` are
+    means over the parameters, the rows below them one parameter each. ``difference/...`` probes
+    the latent difference E(f(x)) - E(x) instead, for any encoder.
+
+    Args:
+        images: held-out images, at least 10.
+        k: neighbours of the kNN probe, on standardised inputs.
+
+    Source: the measure is ours; the claim that T encodes the transformation is the paper's, Sec. 3.
+    """
+
+    def __init__(self, images: int = 2000, k: int = 10) -> None:
+        self.images = at_least("images", images, 10)
+        self.k = at_least("k", k, 1)
+
+    def directions(self, labels: Sequence[str]) -> dict[str, Direction]:
+        """What is measured, and which way is better."""
+        return dict.fromkeys(
+            (f"{kind}/r2_{way}" for kind in ("T", "difference") for way in ("linear", "knn")), "higher"
+        )
+
+    def __call__(self, context: Context) -> list[Measurement]:
+        """``T/r2_linear``, ``T/r2_knn``, one row a parameter, and the same of the difference."""
+        out = []
+        probe = context.probe(self.images) if context.family.has_views else None
+        for kind in ("T", "difference"):
+            inputs = None
+            if probe is not None:
+                inputs = probe.t if kind == "T" else probe.e_1 - probe.e
+            scores = {}
+            if probe is not None and inputs is not None:
+                targets = {
+                    name: values.cpu().double().numpy()
+                    for name, values in context.family.targets(probe.parameters).items()
+                }
+                targets = {name: t for name, t in targets.items() if np.ptp(t) > 1e-9}
+                if targets:
+                    scores = self.scores(inputs.cpu().double().numpy(), targets)
+            for way in ("linear", "knn"):
+                each = scores.get(way, {})
+                mean = float(np.mean(list(each.values()))) if each else NOT_APPLICABLE
+                out.append(Measurement(f"{kind}/r2_{way}", mean, "R^2", "higher"))
+                out += [
+                    Measurement(f"{kind}/r2_{way}/{name}", value, "R^2", "higher")
+                    for name, value in each.items()
+                ]
+        return out
+
+    def scores(
+        self, inputs: np.ndarray, targets: dict[str, np.ndarray]
+    ) -> dict[str, dict[str, float]]:
+        """Probe -> target -> R^2, of inputs N P and targets of N values each."""
+        from sklearn.linear_model import LinearRegression
+        from sklearn.metrics import r2_score
+        from sklearn.model_selection import KFold, cross_val_predict
+        from sklearn.neighbors import KNeighborsRegressor
+        from sklearn.pipeline import make_pipeline
+        from sklearn.preprocessing import StandardScaler
+
+        truth = np.column_stack(list(targets.values()))
+        folds = KFold(5, shuffle=True, random_state=0)
+        fitted = len(inputs) * 4 // 5
+        probes = {
+            "linear": LinearRegression(),
+            "knn": KNeighborsRegressor(min(self.k, fitted), algorithm="brute"),
+        }
+        out = {}
+        for way, regressor in probes.items():
+            probe = make_pipeline(StandardScaler(), regressor)
+            predicted = cross_val_predict(probe, inputs, truth, cv=folds)
+            values = r2_score(truth, predicted, multioutput="raw_values")
+            out[way] = dict(zip(targets, map(float, values), strict=True))
+        return out

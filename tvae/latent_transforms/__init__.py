@@ -1,0 +1,1 @@
+"""Latent transforms r(z, T): the plugin under study."""

@@ -1,0 +1,85 @@
+"""The abstract latent transform.
+
+Legend: `B` batch, `D` latent size, `P` size of T for one sample.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from math import prod
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from tvae.space import Space
+
+CLAIMS = frozenset({"inverse", "identity", "abelian", "norm", "closed"})
+"""What a form may declare, each measured in float64 by the contract tests.
+
+======== ===================================================================
+inverse  r(r(z, T), T^-1) = z, and the other way round
+identity r(z, T_id) = z
+abelian  r(r(z, S), T) = r(r(z, T), S)
+norm     |r(z, T)| = |z|
+closed   r(r(z, S), T) = r(z, compose(S, T))
+======== ===================================================================
+"""
+
+
+class LatentTransform(nn.Module, ABC):
+    """r_chi(z, T): how a latent transformation T acts on a latent z (paper, Sec. 2, Eq. 1).
+
+    Args:
+        latent_dim: D, at least 1.
+
+    Attributes:
+        claims: the algebraic laws that hold for this instance, a subset of `CLAIMS`.
+        space: constructor options worth tuning.
+
+    Raises:
+        ValueError: D is not positive (forms add their own).
+    """
+
+    claims: frozenset[str] = frozenset()
+    space: ClassVar[Space] = {}
+
+    def __init__(self, latent_dim: int) -> None:
+        super().__init__()
+        if latent_dim < 1:
+            raise ValueError(f"latent_dim must be at least 1, got {latent_dim}")
+        self.latent_dim = latent_dim
+
+    @property
+    @abstractmethod
+    def parameter_shape(self) -> tuple[int, ...]:
+        """Shape of T for one sample."""
+
+    @property
+    def parameter_size(self) -> int:
+        """P, the product of `parameter_shape`."""
+        return prod(self.parameter_shape)
+
+    @abstractmethod
+    def forward(self, z: Tensor, t: Tensor) -> Tensor:
+        """r(z, T): z of B D, t of B P, to B D."""
+
+    @abstractmethod
+    def inverse(self, z: Tensor, t: Tensor) -> Tensor:
+        """r(z, T^-1): z of B D, t of B P, to B D."""
+
+    def identity(self) -> Tensor:
+        """T_id of shape P: zeros, unless a form says otherwise."""
+        return torch.zeros(self.parameter_size)
+
+    def compose(self, s: Tensor, t: Tensor) -> Tensor:
+        """The T' with r(r(z, S), T) = r(z, T'), B P; only with the claim ``closed``."""
+        raise NotImplementedError(f"{type(self).__name__} is not closed under composition")
+
+    def scale(self, t: Tensor, a: float) -> Tensor:
+        """T^a for a in [0, 1], B P: a path from the identity to T, for interpolation."""
+        return a * t
+
+    def diagnostics(self, t: Tensor) -> dict[str, Tensor]:
+        """Numbers about T that this form wants measured, name -> B; none by default."""
+        return {}

@@ -1,0 +1,49 @@
+"""A free matrix times z, the paper's literal Tz."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from tvae.latent_transforms.base import LatentTransform
+
+
+class MatrixFree(LatentTransform):
+    """r(z, T) = (I + A) z, r(z, T^-1) = (I + A)^-1 z, A = T as D x D, T_id = 0, P = D*D.
+
+    Nothing keeps I + A invertible: where it is singular the inverse is not finite, and near that
+    it is ill-conditioned. `diagnostics` measures it.
+
+    Source: paper, Sec. 4 ("a function of the form Tz").
+    """
+
+    claims = frozenset({"inverse", "identity", "closed"})
+
+    @property
+    def parameter_shape(self) -> tuple[int, ...]:
+        """(D, D)."""
+        return (self.latent_dim, self.latent_dim)
+
+    def matrix(self, t: Tensor) -> Tensor:
+        """``I + A``, B D D."""
+        eye = torch.eye(self.latent_dim, dtype=t.dtype, device=t.device)
+        return eye + t.reshape(-1, *self.parameter_shape)
+
+    def forward(self, z: Tensor, t: Tensor) -> Tensor:
+        """``(I + A) z``, B D."""
+        return torch.bmm(self.matrix(t), z.unsqueeze(2)).squeeze(2)
+
+    def inverse(self, z: Tensor, t: Tensor) -> Tensor:
+        """The solution y of (I + A) y = z, B D; not finite where I + A is singular."""
+        # solve_ex does not raise: one singular sample must show as a diverged trial, not a crash
+        return torch.linalg.solve_ex(self.matrix(t), z.unsqueeze(2)).result.squeeze(2)
+
+    def compose(self, s: Tensor, t: Tensor) -> Tensor:
+        """``(I + T)(I + S) - I``, B P."""
+        product = torch.bmm(self.matrix(t), self.matrix(s))
+        eye = torch.eye(self.latent_dim, dtype=t.dtype, device=t.device)
+        return (product - eye).reshape(len(t), -1)
+
+    def diagnostics(self, t: Tensor) -> dict[str, Tensor]:
+        """``condition``: the 2-norm condition number of I + A, B."""
+        return {"condition": torch.linalg.cond(self.matrix(t).double())}

@@ -1,0 +1,1 @@
+"""Models: the transformation-aware VAE and the autoencoders that it is compared with."""

@@ -1,0 +1,55 @@
+"""The baselines: one encoder and decoder, no T."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from tvae import registry
+from tvae.divergences.base import Side
+from tvae.models.base import Model, Terms, Views, summed, weight_of
+from tvae.streams import Streams
+
+
+class Autoencoder(Model):
+    """L = sum over the images i of -log p(x_i|z_i) + w_prior D[q_phi(z|x_i), pi].
+
+    With x alone and the KL it is the VAE; with the views and the KL the paper's VAE+; with the
+    views and another divergence, or none, its controls.
+
+    Args:
+        latent_dim: D.
+        views: train on (x, x_1, x_2) of T_VAE's own stream instead of x alone.
+        prior: the divergence from the standard normal; None: no prior term.
+        w_prior: its weight, at least 0; None: the divergence's default.
+        seed: of the initial weights.
+
+    Source: Kingma and Welling 2013; paper, Sec. 3 (VAE+).
+    """
+
+    def __init__(
+        self,
+        latent_dim: int,
+        views: bool = False,
+        prior: registry.Reference | None = None,
+        w_prior: float | None = None,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(latent_dim, seed)
+        self.uses_views = views
+        self.prior = None if prior is None else registry.divergences.build(prior)
+        self.w_prior = weight_of("w_prior", w_prior, self.prior)
+
+    def objective(self, x: Tensor, views: Views | None, streams: Streams) -> Terms:
+        """The loss of one batch; see the class."""
+        images = [x, views.x_1, views.x_2] if self.uses_views and views is not None else [x]
+        posteriors = self.posteriors(images, streams)
+        terms = {
+            "reconstruction": torch.stack(
+                self.reconstructions([q.sample for q in posteriors], images)
+            ).sum()
+        }
+        if self.prior is not None:
+            prior = [self.prior(q, Side.standard_normal(q.sample, streams)) for q in posteriors]
+            terms["prior"] = self.w_prior * torch.stack(prior).sum()
+        return summed(terms)

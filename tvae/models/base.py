@@ -1,0 +1,177 @@
+"""What every compared model shares: encoder, decoder, and the way to embed images.
+
+Legend: `B` batch, `D` latent size, `P` size of T, `S` side of a square image.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from tvae import registry
+from tvae.divergences.base import Divergence, Side
+from tvae.networks import Decoder, Encoder
+from tvae.streams import Streams
+
+Terms = dict[str, Tensor]
+"""The objective's terms, weighted and in nats, and their sum under ``loss``; all scalars."""
+
+
+@dataclass(frozen=True)
+class Views:
+    """What a transformation f made of the images x of a batch.
+
+    Attributes:
+        x_1: f(x), B 1 S S.
+        x_2: f^-1(x), B 1 S S, or another transformation's view.
+        invertible: whether x_2 may be treated as f^-1(x).
+    """
+
+    x_1: Tensor
+    x_2: Tensor
+    invertible: bool = True
+
+
+def bernoulli_nll(logits: Tensor, x: Tensor) -> Tensor:
+    """-log p(x|z): sum over pixels, B values in nats; `logits` and `x` are B 1 S S.
+
+    Grey pixels in [0, 1] enter the Bernoulli likelihood as they are (paper, Appendix B: "binary
+    cross-entropy").
+    """
+    nll = functional.binary_cross_entropy_with_logits(logits, x, reduction="none")
+    return nll.flatten(1).sum(1)
+
+
+def summed(terms: Terms) -> Terms:
+    """The terms with their sum in front, under ``loss``."""
+    return {"loss": torch.stack(list(terms.values())).sum(), **terms}
+
+
+def weight_of(name: str, given: float | None, divergence: Divergence | None = None) -> float:
+    """The weight `given`, or the default of the divergence that it weighs (0 for None).
+
+    Raises:
+        ValueError: the weight is negative or not a number.
+    """
+    if given is None:
+        given = 0.0 if divergence is None else divergence.default_weight
+    if not given >= 0:
+        raise ValueError(f"{name} must be at least 0, got {given}")
+    return float(given)
+
+
+class Model(nn.Module, ABC):
+    """An encoder q_phi(z|x) and a decoder p_theta(x|z) with an objective.
+
+    Args:
+        latent_dim: D, at least 1.
+        seed: of the initial weights; layers of one name and shape are equal for one seed,
+            whatever model they are in.
+
+    Attributes:
+        has_T: whether there is a latent transformation T.
+        uses_views: whether the objective wants the transformed views of a batch.
+    """
+
+    has_T: ClassVar[bool] = False
+    uses_views: bool = True
+
+    def __init__(self, latent_dim: int, seed: int) -> None:
+        super().__init__()
+        if latent_dim < 1:
+            raise ValueError(f"latent_dim must be at least 1, got {latent_dim}")
+        self.latent_dim = latent_dim
+        self.streams = Streams(seed)
+        with self.streams.initialising("encoder"):
+            self.encoder = Encoder(latent_dim)
+        with self.streams.initialising("decoder"):
+            self.decoder = Decoder(latent_dim)
+
+    @abstractmethod
+    def objective(self, x: Tensor, views: Views | None, streams: Streams) -> Terms:
+        """The loss of one batch, term by term.
+
+        Args:
+            x: B 1 28 28 in [0, 1].
+            views: the transformed views; None where there are none.
+            streams: where the noise comes from.
+        """
+
+    def posteriors(self, images: list[Tensor], streams: Streams) -> list[Side]:
+        """q_phi(z_i|x_i) with a sample each, of images encoded as one batch.
+
+        The i-th image's noise has a stream of its own, so that z_0 is the same draw in a model
+        that sees only x.
+        """
+        mean, logvar = self.encoder(torch.cat(images))
+        return [
+            Side.gaussian(m, s, streams.normal(f"posterior/{i}", m))
+            for i, (m, s) in enumerate(
+                zip(mean.chunk(len(images)), logvar.chunk(len(images)), strict=True)
+            )
+        ]
+
+    def reconstructions(self, latents: list[Tensor], images: list[Tensor]) -> list[Tensor]:
+        """-log p(x_i|z_i), mean over the batch, of latents decoded as one batch: scalars."""
+        nll = bernoulli_nll(self.decoder(torch.cat(latents)), torch.cat(images))
+        return [part.mean() for part in nll.chunk(len(images))]
+
+    def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(mean, logvar) of q_phi(z|x), each B D, of images B 1 S S in [0, 1]."""
+        moments: tuple[Tensor, Tensor] = self.encoder(x)
+        return moments
+
+    def generate(self, z: Tensor) -> Tensor:
+        """G(z): pixel means in [0, 1], B 1 28 28, of latents B D."""
+        return torch.sigmoid(self.decoder(z))
+
+    @torch.no_grad()
+    def embed(self, images: np.ndarray[Any, Any] | Tensor, batch_size: int = 1000) -> Tensor:
+        """E(x): posterior means on the CPU, N D.
+
+        Args:
+            images: N S S or N 1 S S; bytes in 0..255 or floats in [0, 1]; S is 28 or 40.
+            batch_size: images encoded at once; does not change the result beyond rounding.
+
+        Raises:
+            ValueError: images of another shape, type or range.
+        """
+        x = torch.as_tensor(images)
+        if x.ndim == 3:
+            x = x.unsqueeze(1)
+        if x.ndim != 4 or x.shape[1] != 1 or x.shape[2] != x.shape[3] or x.shape[2] not in (28, 40):
+            raise ValueError(
+                f"images must be N S S or N 1 S S with S = 28 or 40, got {tuple(x.shape)}"
+            )
+        if x.dtype != torch.uint8 and not x.is_floating_point():
+            raise ValueError(f"images must be bytes or floats, got {x.dtype}")
+        if x.is_floating_point() and len(x) and not (x.min() >= 0 and x.max() <= 1):
+            raise ValueError("float images must lie in [0, 1]; divide bytes by 255")
+        weight = next(self.parameters())
+        if not len(x):
+            return torch.empty(0, self.latent_dim, dtype=weight.dtype)
+        scale = 255 if x.dtype == torch.uint8 else 1
+        return torch.cat(
+            [
+                self.encode(part.to(weight.device, weight.dtype) / scale)[0].cpu()
+                for part in x.split(batch_size)
+            ]
+        )
+
+
+def build(config: registry.Reference, seed: int = 0) -> Model:
+    """A new model from its configuration: ``{"name": ..., option: value, ...}``.
+
+    Raises:
+        ValueError: an unknown model, option or plugin, or a value one of them refuses.
+    """
+    options = {} if isinstance(config, str) else dict(config)
+    name = config if isinstance(config, str) else options.pop("name")
+    model: Model = registry.models.make(name, seed=seed, **options)
+    return model

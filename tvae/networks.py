@@ -1,0 +1,106 @@
+"""The networks of Appendix B.
+
+Legend: `B` batch, `D` latent size, `P` size of T, `S` side of a square image.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+class Encoder(nn.Module):
+    """q_phi(z|x): images B 1 S S to the moments of a diagonal Gaussian, each B D.
+
+    Convolutions 4x4, stride 2, of 32, 32, 64, 128 and 2D filters with ReLU between. The paddings
+    are ours (all ones would end in size 0): 28 -> 14, 7, 4, 2, 1 and 40 -> 20, 10, 6, 3, 1.
+
+    Args:
+        latent_dim: D.
+
+    Source: paper, Appendix B.
+    """
+
+    def __init__(self, latent_dim: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(1, 32, 4, stride=2, padding=1),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(32, 32, 4, stride=2, padding=1),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(32, 64, 4, stride=2, padding=2),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(64, 128, 4, stride=2, padding=1),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(128, 2 * latent_dim, 4, stride=2, padding=1),
+        )
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(mean, logvar), each B D, of images B 1 S S in [0, 1], S 28 or 40."""
+        mean, logvar = self.layers(x).flatten(1).chunk(2, dim=1)
+        return mean, logvar
+
+
+class Decoder(nn.Module):
+    """p_theta(x|z): latents B D to Bernoulli logits B 1 28 28.
+
+    A 1x1 convolution to 128 (the paper names only its filters), then transposed convolutions 4x4
+    of 64 and 32 (stride 1), 32 and 1 (stride 2): 1 -> 1, 4, 7, 14, 28.
+
+    Args:
+        latent_dim: D.
+
+    Source: paper, Appendix B.
+    """
+
+    def __init__(self, latent_dim: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(latent_dim, 128, 1),
+            nn.ReLU(inplace=True),
+            nn.ConvTranspose2d(128, 64, 4),
+            nn.ReLU(inplace=True),
+            nn.ConvTranspose2d(64, 32, 4),
+            nn.ReLU(inplace=True),
+            nn.ConvTranspose2d(32, 32, 4, stride=2, padding=1),
+            nn.ReLU(inplace=True),
+            nn.ConvTranspose2d(32, 1, 4, stride=2, padding=1),
+        )
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Logits B 1 28 28 of latents B D."""
+        logits: Tensor = self.layers(z[:, :, None, None])
+        return logits
+
+
+class PairNetwork(nn.Module):
+    """A function of the pair (z_1, z_2): MLP 2D -> hidden -> hidden -> outputs, ReLU between.
+
+    Args:
+        latent_dim: D.
+        outputs: width of the last layer: 2D for q_psi, P for h_xi.
+        hidden: width of the two hidden layers.
+        gain: the last layer's initial weights and biases are scaled by this.
+
+    Source: paper, Appendix B (hidden = 1000).
+    """
+
+    def __init__(
+        self, latent_dim: int, outputs: int, hidden: int = 1000, gain: float = 1.0
+    ) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Linear(2 * latent_dim, hidden),
+            nn.ReLU(inplace=True),
+            nn.Linear(hidden, hidden),
+            nn.ReLU(inplace=True),
+            nn.Linear(hidden, outputs),
+        )
+        with torch.no_grad():
+            for parameter in self.layers[-1].parameters():
+                parameter.mul_(gain)
+
+    def forward(self, z_1: Tensor, z_2: Tensor) -> Tensor:
+        """B outputs, of z_1 and z_2, each B D."""
+        out: Tensor = self.layers(torch.cat([z_1, z_2], dim=1))
+        return out

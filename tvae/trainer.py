@@ -1,0 +1,222 @@
+"""The one training loop.
+
+Legend: `N` training images, `B` batch.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from tvae.families.base import TransformationFamily
+from tvae.models.base import Model, Views
+from tvae.streams import Streams, derive_seed
+
+Record = dict[str, float]
+"""One point of the training curves: ``step``, ``epoch``, ``seconds``, ``train/...``, ..."""
+
+
+class Diverged(ArithmeticError):
+    """The loss is no longer finite; `step` says since when."""
+
+    def __init__(self, step: int) -> None:
+        super().__init__(f"the loss is not finite at step {step}")
+        self.step = step
+
+
+@dataclass(frozen=True)
+class Training:
+    """How to train (paper, Appendix B).
+
+    Attributes:
+        steps: optimiser steps, at least 1.
+        batch_size: B, at least 2; the last, smaller batch of an epoch is left out.
+        learning_rate: Adam's alpha at the start.
+        schedule: ``halving`` halves it every `halve_every` epochs (the paper's); ``cosine`` lets it
+            fall to 0 at the last step; ``constant``.
+        halve_every: epochs.
+        record_every: steps between two points of the curves.
+        checkpoint_every: steps between two checkpoints; 0: none.
+    """
+
+    steps: int
+    batch_size: int = 100
+    learning_rate: float = 1e-3
+    schedule: Literal["halving", "cosine", "constant"] = "cosine"
+    halve_every: int = 50
+    record_every: int = 100
+    checkpoint_every: int = 0
+
+    def rate(self, step: int, steps_per_epoch: int) -> float:
+        """The learning rate of step `step` (0 for the first)."""
+        if self.schedule == "halving":
+            return self.learning_rate * 0.5 ** (step // (steps_per_epoch * self.halve_every))
+        if self.schedule == "cosine":
+            return self.learning_rate * 0.5 * (1 + math.cos(math.pi * step / self.steps))
+        return self.learning_rate
+
+
+@dataclass
+class State:
+    """All that the loop changes, and all that a checkpoint holds.
+
+    Attributes:
+        model: what is trained.
+        optimizer: Adam over all its parameters.
+        streams: where noise and transformations come from.
+        step: steps done.
+        sums: the objective's terms summed since the last record.
+    """
+
+    model: Model
+    optimizer: torch.optim.Adam
+    streams: Streams
+    step: int = 0
+    sums: dict[str, Tensor] = field(default_factory=dict)
+
+    @staticmethod
+    def start(model: Model, seed: int) -> State:
+        """The state before the first step of the run `seed`."""
+        return State(model, torch.optim.Adam(model.parameters()), Streams(seed))
+
+    def tensors(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """(tensors, plain data) that `load` takes."""
+        optimizer = self.optimizer.state_dict()
+        tensors = {f"model/{name}": tensor for name, tensor in self.model.state_dict().items()}
+        for index, entries in optimizer["state"].items():
+            tensors |= {f"optimizer/{index}/{name}": value for name, value in entries.items()}
+        tensors |= {f"streams/{name}": value for name, value in self.streams.state().items()}
+        tensors |= {f"sums/{name}": value for name, value in self.sums.items()}
+        return tensors, {"step": self.step}
+
+    def load(self, tensors: dict[str, Tensor], meta: dict[str, Any]) -> None:
+        """Continue from what `tensors` returned, bit for bit on the same kind of device."""
+
+        def part(prefix: str) -> dict[str, Tensor]:
+            return {
+                name.removeprefix(prefix): value
+                for name, value in tensors.items()
+                if name.startswith(prefix)
+            }
+
+        self.model.load_state_dict(part("model/"))
+        optimizer = self.optimizer.state_dict()
+        optimizer["state"] = {}
+        for name, value in part("optimizer/").items():
+            index, _, entry = name.partition("/")
+            optimizer["state"].setdefault(int(index), {})[entry] = value
+        self.optimizer.load_state_dict(optimizer)
+        self.streams.load_state(part("streams/"))
+        device = next(self.model.parameters()).device
+        self.sums = {name: value.to(device) for name, value in part("sums/").items()}
+        self.step = int(meta["step"])
+
+
+def batch_order(n: int, batch_size: int, seed: int, epoch: int) -> Tensor:
+    """Which images make the batches of an epoch: (N // B) x B indices, by seed and epoch alone."""
+    generator = torch.Generator()
+    generator.manual_seed(derive_seed(seed, f"batches/{epoch}"))
+    order = torch.randperm(n, generator=generator)
+    return order[: n // batch_size * batch_size].reshape(-1, batch_size)
+
+
+def batch(
+    images: Tensor, indices: Tensor, family: TransformationFamily, uses_views: bool, streams: Streams
+) -> tuple[Tensor, Views | None]:
+    """(x, views) of one step: x is B 1 S S in [0, 1]; views is None where there are none.
+
+    Args:
+        images: N 1 S S bytes, on the device of the model.
+        indices: B.
+        family: draws from the stream ``views`` and from no other.
+        uses_views: whether the model wants them.
+        streams: of the run.
+    """
+    x = images[indices.to(images.device)].float() / 255
+    if not uses_views or not family.has_views:
+        return x, None
+    x_1, x_2, _ = family.views(x, streams("views"))
+    return x, Views(x_1, x_2, family.inverse != "none")
+
+
+def fit(
+    state: State,
+    images: Tensor,
+    family: TransformationFamily,
+    training: Training,
+    validate: Callable[[Model], dict[str, float]] | None = None,
+    save: Callable[[State], None] | None = None,
+) -> Iterator[Record]:
+    """Train `state` from its step to the last, in place, and yield a record now and then.
+
+    Args:
+        state: fresh or loaded from a checkpoint.
+        images: N 1 S S bytes, on the device of the model, N >= B.
+        family: the transformations.
+        training: how.
+        validate: values for the record, called without gradients in evaluation mode.
+        save: called every `checkpoint_every` steps but the last, after the record of that step if
+            there is one: whoever resumes drops the records of later steps and loses none.
+
+    Yields:
+        ``step``, ``epoch``, ``seconds`` since the start of this call, ``learning_rate``,
+        ``train/TERM`` (mean since the last record) and ``validation/...``.
+
+    Raises:
+        Diverged: the loss is not finite.
+        ValueError: fewer images than one batch.
+    """
+    steps_per_epoch = len(images) // training.batch_size
+    if not steps_per_epoch:
+        raise ValueError(f"{len(images)} images do not fill a batch of {training.batch_size}")
+    model, optimizer, started = state.model, state.optimizer, time.perf_counter()
+    model.train()
+    epoch, order = -1, torch.empty(0)
+    while state.step < training.steps:
+        if state.step // steps_per_epoch != epoch:
+            epoch = state.step // steps_per_epoch
+            order = batch_order(len(images), training.batch_size, state.streams.seed, epoch)
+        x, views = batch(
+            images, order[state.step % steps_per_epoch], family, model.uses_views, state.streams
+        )
+        for group in optimizer.param_groups:
+            group["lr"] = training.rate(state.step, steps_per_epoch)
+        terms = model.objective(x, views, state.streams)
+        if not torch.isfinite(terms["loss"]):
+            raise Diverged(state.step)
+        optimizer.zero_grad()
+        terms["loss"].backward()
+        optimizer.step()
+        state.step += 1
+        for name, value in terms.items():
+            state.sums[name] = state.sums.get(name, 0) + value.detach().double()
+
+        last = state.step == training.steps
+        due = last or state.step % training.record_every == 0
+        record: Record = {}
+        if due:
+            count = (state.step - 1) % training.record_every + 1
+            record = {
+                "step": state.step,
+                "epoch": state.step / steps_per_epoch,
+                "seconds": time.perf_counter() - started,
+                "learning_rate": optimizer.param_groups[0]["lr"],
+                **{f"train/{name}": float(value / count) for name, value in state.sums.items()},
+            }
+            state.sums = {}
+            if validate is not None:
+                model.eval()
+                with torch.no_grad():
+                    record |= {f"validation/{k}": v for k, v in validate(model).items()}
+                model.train()
+        if due:
+            yield record
+        if save is not None and training.checkpoint_every and not last:
+            if state.step % training.checkpoint_every == 0:
+                save(state)
