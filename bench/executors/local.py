@@ -17,6 +17,17 @@ MALLOC = {"MALLOC_MMAP_THRESHOLD_": "1073741824", "MALLOC_TRIM_THRESHOLD_": "107
 """glibc gives every large tensor back to the system and takes it again, page by page; keeping the
 memory makes a training step about a fifth faster."""
 
+PRELOAD = [
+    "bench.trial",
+    # imported by torch's optimisers and by metrics at their first use: seconds, for every trial
+    "torch._dynamo",
+    "sklearn.linear_model",
+    "sklearn.model_selection",
+    "sklearn.neighbors",
+    "sklearn.pipeline",
+]
+"""What the fork server has loaded when a trial starts."""
+
 
 @dataclass
 class Worker:
@@ -43,7 +54,7 @@ class LocalExecutor(Executor):
         self.running: list[Worker] = []
         os.environ.update({name: os.environ.get(name, value) for name, value in MALLOC.items()})
         self.context = multiprocessing.get_context("forkserver")
-        self.context.set_forkserver_preload(["bench.trial"])
+        self.context.set_forkserver_preload(PRELOAD)
 
     def run(self, jobs: Sequence[Job]) -> Iterator[Event]:
         """See `Executor.run`."""

@@ -7,6 +7,7 @@ name says, so its segments are compared, image by image, with those of a known i
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -90,6 +91,17 @@ def test_a_bright_square_off_the_grid_is_one_segment():
     labels = slic(image, 16, 0.2, iterations=10)
     square, rest = labels[image == 1], labels[image == 0]
     assert set(square.tolist()).isdisjoint(rest.tolist())
+
+
+def test_a_cluster_that_lost_its_pixels_stays_empty(real):
+    """Its mean is 0 / 0: taken for a place, it would attract whatever lies there."""
+    used = [
+        [set(labels.unique().tolist()) for labels in slic(real[:, 0], 49, 0.02, iterations)]
+        for iterations in range(1, 9)
+    ]
+    for before, after in pairwise(used):
+        assert all(late <= early for early, late in zip(before, after, strict=True))
+    assert sum(len(labels) < 49 for labels in used[-1]) > 10  # it does happen
 
 
 @pytest.mark.parametrize("shape", [(28, 28), (40, 40), (30, 21)])
