@@ -30,7 +30,9 @@ CHOICES = [
 """Where the paper is silent, or where we depart from it."""
 
 
-def rows(study: Study, trials: Sequence[Trial], results: Mapping[str, Result]) -> list[dict[str, Any]]:
+def rows(
+    study: Study, trials: Sequence[Trial], results: Mapping[str, Result]
+) -> list[dict[str, Any]]:
     """One row per measurement, in the order of the plan, columns as `reports.rows.COLUMNS`.
 
     Args:
@@ -76,7 +78,10 @@ def manifest(
     """What the report reads besides the rows; a trial that has not ended is ``interrupted``."""
     differ = differing(study)
     arms: dict[str, schema.Arm] = {}
-    roles: tuple[tuple[schema.Role, Any], ...] = (("arm", study.arms), ("baseline", study.baselines))
+    roles: tuple[tuple[schema.Role, Any], ...] = (
+        ("arm", study.arms),
+        ("baseline", study.baselines),
+    )
     for role, section in roles:
         for name, arm in section.items():
             arms[name] = {

@@ -6,7 +6,6 @@ reported at once, each with its path and, for a name, a near match.
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import json
 import re
@@ -21,7 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from tvae import registry
-from tvae.registry import Registry, UnknownName, unknown_name
+from tvae.registry import Registry, unknown_name
 
 Tree = dict[str, Any]
 
@@ -420,8 +419,10 @@ def _select(tree: Tree, selections: Mapping[str, list[Any]], problems: list[Prob
         tree[role] = {name: known[name] for name in chosen if name in known}
     kept = {name for role in ("arms", "baselines") for name in _names(tree.get(role))}
     secondary = tree.get("secondary")
-    if selections and isinstance(secondary, Mapping) and isinstance(
-        secondary.get("contrasts"), list
+    if (
+        selections
+        and isinstance(secondary, Mapping)
+        and isinstance(secondary.get("contrasts"), list)
     ):
         dropped = declared - kept
         contrasts = [
@@ -496,14 +497,18 @@ def _check_names(study: Study) -> list[Problem]:
     for i, pair in enumerate(study.secondary.contrasts):
         for name in pair:
             known(f"secondary.contrasts.{i}", "arm", name, arms)
-    known("family.name", "transformation family", study.family.get("name"), registry.families.names())
+    known(
+        "family.name", "transformation family", study.family.get("name"), registry.families.names()
+    )
     for name in study.metrics:
         known(f"metrics.{name}", "metric", name, registry.metrics.names())
     for role, section in (("arms", study.arms), ("baselines", study.baselines)):
         for name, arm in section.items():
             config = study.configuration(arm)
             path = f"{role}.{name}"
-            known(f"{path}.model.name", "model", config["model"].get("name"), registry.models.names())
+            known(
+                f"{path}.model.name", "model", config["model"].get("name"), registry.models.names()
+            )
             if arm.family:
                 known(
                     f"{path}.family.name",
@@ -515,7 +520,10 @@ def _check_names(study: Study) -> list[Problem]:
                 reference = plugin(config["model"].get(option))
                 if isinstance(reference, Mapping):
                     known(
-                        f"{path}.model.{option}", plugins.kind, reference.get("name"), plugins.names()
+                        f"{path}.model.{option}",
+                        plugins.kind,
+                        reference.get("name"),
+                        plugins.names(),
                     )
     if len(study.seeds) != len(set(study.seeds)):
         problems.append(Problem("seeds", f"must differ, got {study.seeds}"))
@@ -542,7 +550,7 @@ def _check_plugins(study: Study) -> list[Problem]:
         options = dict(options)
         name = options.pop("name", None)
         try:
-            owner = plugins.get(name)  # type: ignore[arg-type]
+            owner = plugins.get(name)
             skip = list(inspect.signature(owner.__init__).parameters)[1 : 1 + len(positional)]
             before = len(problems)
             found: list[Problem] = []
@@ -558,12 +566,19 @@ def _check_plugins(study: Study) -> list[Problem]:
             problems.append(Problem(path, f"{error}{cause}"))
         return None
 
-    metrics = {n: make(f"metrics.{n}", registry.metrics, {"name": n, **o}) for n, o in study.metrics.items()}
+    metrics = {
+        n: make(f"metrics.{n}", registry.metrics, {"name": n, **o})
+        for n, o in study.metrics.items()
+    }
     for role, section in (("arms", study.arms), ("baselines", study.baselines)):
         for name, arm in section.items():
             config = study.configuration(arm)
             path = f"{role}.{name}"
-            family = make("family" if not arm.family else f"{path}.family", registry.families, config["family"])
+            family = make(
+                "family" if not arm.family else f"{path}.family",
+                registry.families,
+                config["family"],
+            )
             _validate_at(f"{path}.trainer", Trainer, config["trainer"], problems)
             before = len(problems)
             dim = config["model"].get("latent_dim")
@@ -571,7 +586,12 @@ def _check_plugins(study: Study) -> list[Problem]:
                 reference = plugin(config["model"].get(option))
                 needs_dim = plugins is registry.latent_transforms
                 if isinstance(reference, Mapping) and (not needs_dim or isinstance(dim, int)):
-                    make(f"{path}.model.{option}", plugins, dict(reference), *([dim] if needs_dim else []))
+                    make(
+                        f"{path}.model.{option}",
+                        plugins,
+                        dict(reference),
+                        *([dim] if needs_dim else []),
+                    )
             if len(problems) == before and family is not None:
                 make(f"{path}.model", registry.models, config["model"])
     if not problems:

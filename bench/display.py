@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections import deque
 from types import TracebackType
-from typing import Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
@@ -51,19 +50,6 @@ class Forecast:
         if steps <= before or now <= start:
             return None
         return (self.total - steps) * (now - start) / (steps - before)
-
-
-class Display(Protocol):
-    """Shows events; a context manager."""
-
-    def __enter__(self) -> Display:
-        """Begin to show."""
-
-    def __exit__(self, *_: object) -> None:
-        """Stop."""
-
-    def show(self, event: Event) -> None:
-        """Show one event."""
 
 
 def outcome(event: Finished, metric: str) -> str:
@@ -177,6 +163,11 @@ class Live:
         )
 
 
+Display = Live | Lines
+
+
 def display(trials: list[Trial], metric: str, console: Console) -> Display:
     """A live display on a terminal, lines elsewhere."""
-    return (Live if console.is_terminal else Lines)(trials, metric, console)
+    if console.is_terminal:
+        return Live(trials, metric, console)
+    return Lines(trials, metric, console)

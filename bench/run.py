@@ -191,12 +191,14 @@ class Session:
 
     def _show_plan(self, todo: list[Trial]) -> int:
         """Say what would run: arms, seeds, steps, what is cached."""
-        from rich.table import Table
+        from rich.table import Column, Table
 
-        waiting = {trial.training_key for trial in todo}
-        table = Table("arm", "role", "seeds to run", "done", "steps", "differs in")
         from bench.plan import differing
 
+        waiting = {trial.training_key for trial in todo}
+        table = Table(
+            "arm", "role", "seeds to run", "done", "steps", Column("differs in", overflow="fold")
+        )
         differ = differing(self.study)
         for name in {trial.arm: None for trial in self.trials}:
             mine = [trial for trial in self.trials if trial.arm == name]
@@ -206,9 +208,9 @@ class Session:
                 for path, value in differ[name].items()
                 if value is not None
             )
-            steps = f"{mine[0].config['trainer']['steps']:,}"
+            each = f"{mine[0].config['trainer']['steps']:,}"
             done = str(len(mine) - len(left))
-            table.add_row(name, mine[0].role, ", ".join(left) or "-", done, steps, told)
+            table.add_row(name, mine[0].role, ", ".join(left) or "-", done, each, told)
         self.console.print(table)
         steps = sum(int(trial.config["trainer"]["steps"]) for trial in todo)
         self.console.print(
@@ -240,9 +242,7 @@ class Session:
         described = collect.manifest(
             study, self.trials, self.results, self.store, environment, self.command
         )
-        collect.write(
-            self.store, collect.rows(study, self.trials, self.results), described
-        )
+        collect.write(self.store, collect.rows(study, self.trials, self.results), described)
         if interrupted:
             self.tracker.finish("KILLED", [self.store.path / "study.yaml"], {})
             left = len({t.training_key for t in self.trials} - set(self.results))
@@ -268,9 +268,9 @@ class Session:
         sources = {label: study.data.source(label) for label in study.data.labels}
         jobs = []
         for trial in todo:
-            folder = self.store.trial(trial.training_key).path
-            folder.mkdir(exist_ok=True)
-            jobs.append(Job(trial, folder, sources, self.execution.keep))
+            path = self.store.trial(trial.training_key).path
+            path.mkdir(exist_ok=True)
+            jobs.append(Job(trial, path, sources, self.execution.keep))
         workers = self.execution.workers or count_workers(study, self.world)
         metric = study.primary.metric
         ledger = None

@@ -24,10 +24,10 @@ import torch
 from bench.plan import Trial
 from bench.store import Result, TrialFolder
 from tvae import checkpoint, data, registry
-from tvae.evaluation.base import Context
-from tvae.models.base import Model, bernoulli_nll, build
 from tvae.divergences.base import gaussian_kl
+from tvae.evaluation.base import Context
 from tvae.files import write_atomically
+from tvae.models.base import Model, bernoulli_nll, build
 from tvae.pictures import pictures
 from tvae.streams import Streams
 from tvae.trainer import Diverged, Record, State, Training, fit

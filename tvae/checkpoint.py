@@ -69,7 +69,7 @@ def read_state(path: Path) -> tuple[dict[str, Tensor], Any]:
 
 def latest_state(folder: Path) -> tuple[tuple[dict[str, Tensor], Any] | None, list[str]]:
     """The newest intact state in `folder`, or None, and what was found corrupt on the way."""
-    corrupt = []
+    corrupt: list[str] = []
     for path in sorted(folder.glob("step-*.safetensors"), reverse=True):
         try:
             return read_state(path), corrupt

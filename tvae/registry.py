@@ -18,7 +18,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 T = TypeVar("T")
 
@@ -130,7 +130,7 @@ class Registry(Generic[T]):
             raise BrokenPlugin(
                 f"the {self.kind} {name!r} ({origin}) must be one class derived from {self.base}"
             )
-        return found[0]
+        return cast("type[T]", found[0])
 
     def make(self, name: str, *args: Any, **options: Any) -> T:
         """An instance: ``get(name)(*args, **options)``.
@@ -165,8 +165,6 @@ latent_transforms: Registry[Any] = Registry(
     "latent transform", "tvae.latent_transforms", "LatentTransform"
 )
 divergences: Registry[Any] = Registry("divergence", "tvae.divergences", "Divergence")
-families: Registry[Any] = Registry(
-    "transformation family", "tvae.families", "TransformationFamily"
-)
+families: Registry[Any] = Registry("transformation family", "tvae.families", "TransformationFamily")
 models: Registry[Any] = Registry("model", "tvae.models", "Model")
 metrics: Registry[Any] = Registry("metric", "tvae.evaluation", "Metric")

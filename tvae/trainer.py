@@ -127,7 +127,11 @@ def batch_order(n: int, batch_size: int, seed: int, epoch: int) -> Tensor:
 
 
 def batch(
-    images: Tensor, indices: Tensor, family: TransformationFamily, uses_views: bool, streams: Streams
+    images: Tensor,
+    indices: Tensor,
+    family: TransformationFamily,
+    uses_views: bool,
+    streams: Streams,
 ) -> tuple[Tensor, Views | None]:
     """(x, views) of one step: x is B 1 S S in [0, 1]; views is None where there are none.
 
@@ -151,7 +155,7 @@ def fit(
     family: TransformationFamily,
     training: Training,
     validate: Callable[[Model], dict[str, float]] | None = None,
-    save: Callable[[State], None] | None = None,
+    save: Callable[[State], object] | None = None,
 ) -> Iterator[Record]:
     """Train `state` from its step to the last, in place, and yield a record now and then.
 
@@ -217,6 +221,6 @@ def fit(
                 model.train()
         if due:
             yield record
-        if save is not None and training.checkpoint_every and not last:
-            if state.step % training.checkpoint_every == 0:
-                save(state)
+        every = training.checkpoint_every
+        if save is not None and every and not last and state.step % every == 0:
+            save(state)

@@ -38,7 +38,7 @@ class Side:
 
     @staticmethod
     def standard_normal(like: Tensor, streams: Streams) -> Side:
-        """pi = N(0, I), sampled from the stream ``prior``, shaped as `like`."""
+        """N(0, I) = pi, sampled from the stream ``prior``, shaped as `like`."""
         zeros = torch.zeros_like(like)
         return Side(streams.normal("prior", like), zeros, zeros)
 

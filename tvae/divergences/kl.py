@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from math import log
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from tvae.divergences.base import Divergence, Side, gaussian_kl
-from tvae.space import Float
+from tvae.space import Float, Space
 
 
 class KL(Divergence):
@@ -31,7 +32,7 @@ class KL(Divergence):
 
     default_weight = 1.0
     pairs = True
-    space = {"scale": Float(0.05, 1.0, 0.3, log=True)}
+    space: ClassVar[Space] = {"scale": Float(0.05, 1.0, 0.3, log=True)}
 
     def __init__(self, scale: float = 0.3, learn_scale: bool = False) -> None:
         super().__init__()

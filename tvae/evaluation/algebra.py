@@ -18,7 +18,6 @@ from tvae.evaluation.base import (
 from tvae.models.tvae import TVAE
 from tvae.streams import Streams
 
-
 NAMES = ("inverse", "identity", "learned_identity", "composition")
 
 
@@ -58,7 +57,8 @@ class Algebra(Metric):
         assert t_f is not None
 
         def length(v: Tensor) -> Tensor:
-            return v.norm(dim=1)
+            norms: Tensor = torch.linalg.vector_norm(v, dim=1)
+            return norms
 
         identity = model.r.identity().to(z).expand(len(z), -1)
         learned = model.infer_T(z, z)

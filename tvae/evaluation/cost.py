@@ -16,7 +16,6 @@ from tvae.evaluation.base import (
 from tvae.models.base import Views
 from tvae.streams import Streams
 
-
 DIRECTIONS: dict[str, Direction] = {
     "parameters": "none",
     "gflop_per_step": "lower",

@@ -34,7 +34,8 @@ class KNN(Metric):
     def directions(self, labels: Sequence[str]) -> dict[str, Direction]:
         """What is measured, and which way is better."""
         return dict.fromkeys(
-            (f"{name}/{label}" for name in ("knn", "knn_standardised") for label in labels), "higher"
+            (f"{name}/{label}" for name in ("knn", "knn_standardised") for label in labels),
+            "higher",
         )
 
     def __call__(self, context: Context) -> list[Measurement]:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -22,7 +21,9 @@ from tvae.streams import Streams
 
 @torch.no_grad()
 def log_weights(model: Model, x: Tensor, k: int, streams: Streams, decodes: int = 4000) -> Tensor:
-    """log w_ij = log p(x_i|z_ij) + log pi(z_ij) - log q(z_ij|x_i), z_ij ~ q(z|x_i): N k, nats.
+    """Log importance weights, N k, in nats.
+
+    ``log w_ij = log p(x_i|z_ij) + log pi(z_ij) - log q(z_ij|x_i)``, z_ij drawn from q(z|x_i).
 
     Every image is encoded once; samples are drawn and decoded `decodes` at a time.
 

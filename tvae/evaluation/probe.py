@@ -37,7 +37,8 @@ class ProbeT(Metric):
     def directions(self, labels: Sequence[str]) -> dict[str, Direction]:
         """What is measured, and which way is better."""
         return dict.fromkeys(
-            (f"{kind}/r2_{way}" for kind in ("T", "difference") for way in ("linear", "knn")), "higher"
+            (f"{kind}/r2_{way}" for kind in ("T", "difference") for way in ("linear", "knn")),
+            "higher",
         )
 
     def __call__(self, context: Context) -> list[Measurement]:

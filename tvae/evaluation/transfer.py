@@ -19,7 +19,6 @@ from tvae.evaluation.base import (
 from tvae.models.base import Model
 from tvae.models.tvae import TVAE
 
-
 KINDS = ("transfer", "transfer_difference")
 NAMES = ("own", "swapped", "none", "ratio")
 
@@ -89,5 +88,3 @@ class Transfer(Metric):
             )
             for name, value in values.items()
         ]
-
-

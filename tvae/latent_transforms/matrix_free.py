@@ -36,7 +36,8 @@ class MatrixFree(LatentTransform):
     def inverse(self, z: Tensor, t: Tensor) -> Tensor:
         """The solution y of (I + A) y = z, B D; not finite where I + A is singular."""
         # solve_ex does not raise: one singular sample must show as a diverged trial, not a crash
-        return torch.linalg.solve_ex(self.matrix(t), z.unsqueeze(2)).result.squeeze(2)
+        solution: Tensor = torch.linalg.solve_ex(self.matrix(t), z.unsqueeze(2)).result
+        return solution.squeeze(2)
 
     def compose(self, s: Tensor, t: Tensor) -> Tensor:
         """``(I + T)(I + S) - I``, B P."""

@@ -89,7 +89,9 @@ class TVAE(Model):
         return mean, logvar
 
     def objective(self, x: Tensor, views: Views | None, streams: Streams) -> Terms:
-        """Eq. 3 with F substituted, every term in nats, summed over pixels and dimensions::
+        """Eq. 3 with F substituted.
+
+        Sums over pixels and dimensions, means over the batch, in nats::
 
             L = -log p(x|z_0) - log p(x_1|z_1) - log p(x_2|z_2)
                 + w_coherence (D[z_1, r(z, T)] + D[z_2, r(z, T^-1)])
