@@ -131,7 +131,8 @@ def manifest(
                 "pictures": relative(folder.pictures),
             }
         )
-    dumped = study.model_dump()
+    # where the files lay is no part of the question
+    dumped = study.model_dump(exclude={"data": {"root", "download"}})
     shared = ("data", "family", "model", "trainer", "metrics", "seeds", "threads", "device")
     return {
         "study": {

@@ -38,21 +38,22 @@ def _without_docstrings(tree: ast.Module) -> ast.Module:
         if isinstance(body, list) and body and isinstance(body[0], ast.Expr):
             value = body[0].value
             if isinstance(value, ast.Constant) and isinstance(value.value, str):
-                body[0] = ast.Expr(ast.Constant(None))
+                del body[0]
     return tree
 
 
 @cache
-def _parsed(path: Path) -> tuple[str, frozenset[str]]:
+def _parsed(module: str, path: Path) -> tuple[str, frozenset[str]]:
     """(digest of the code without comments and docstrings, modules that it may import)."""
+    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
     tree = ast.parse(path.read_bytes(), filename=str(path))
     imports: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             imports |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            imports.add(node.module)
-            imports |= {f"{node.module}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            source = importlib.util.resolve_name("." * node.level + (node.module or ""), package)
+            imports |= {source, *(f"{source}.{alias.name}" for alias in node.names)}
     return digest(ast.dump(_without_docstrings(tree))), frozenset(imports)
 
 
@@ -74,7 +75,7 @@ def source_digests(modules: Iterable[str]) -> dict[str, str]:
         path = None if module in found else _source(module)
         if path is None:
             continue
-        found[module], imports = _parsed(path)
+        found[module], imports = _parsed(module, path)
         waiting += [name for name in imports if name.partition(".")[0] in packages]
         # importing a module runs the packages above it
         waiting += [module.rpartition(".")[0]] if "." in module else []

@@ -86,7 +86,7 @@ def _trials(study: Study, world: World) -> Iterator[Trial]:
     for seed in study.seeds:
         for role, section in (("arm", study.arms), ("baseline", study.baselines)):
             for name, arm in section.items():
-                config = study.configuration(arm)
+                config = study.expanded(arm)
                 training = {
                     "config": config,
                     "seed": seed,
@@ -152,7 +152,7 @@ def training_modules(config: Mapping[str, Any]) -> list[str]:
 def differing(study: Study) -> dict[str, dict[str, Any]]:
     """Arm -> dotted path -> value, for every path on which the arms are not all alike."""
     flat = {
-        name: dict(_flatten(study.configuration(arm)))
+        name: dict(_flatten(study.expanded(arm)))
         for name, arm in {**study.arms, **study.baselines}.items()
     }
     paths = dict.fromkeys(path for values in flat.values() for path in values)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from bench.config import Execution, Study
     from bench.plan import Trial, World
     from bench.store import Result, Store
+    from bench.tuning import Ledger
     from reports.statistics import Answer
 
 USAGE = """\
@@ -53,12 +54,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not arguments or "--help" in arguments or "-h" in arguments:
         print(usage())
         return 0 if arguments else 2
-    from bench.config import ConfigError, resolve
+    from bench.config import ConfigError
+    from bench.interrupts import Interrupted, Interrupts
+    from bench.resolve import resolve
 
     errors = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
     try:
-        study, execution = resolve(arguments)
-        return Session(study, execution, f"python -m bench.run {shlex.join(arguments)}").run()
+        with Interrupts():
+            study, execution = resolve(arguments)
+            return Session(study, execution, f"python -m bench.run {shlex.join(arguments)}").run()
     except ConfigError as error:
         for problem in error.problems:
             errors.print(f"error: {problem}")
@@ -66,11 +70,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Owned as error:
         errors.print(f"error: {error}")
         return 3
+    except Interrupted as error:
+        return 128 + error.signal
 
 
 def usage() -> str:
     """The help, with the names of all that can be named; imports no plugin."""
-    from bench.config import budget_names, study_names
+    from bench.studyfiles import budget_names, study_names
     from tvae import registry
 
     kinds = {
@@ -131,7 +137,8 @@ def check_writable(folder: Path) -> None:
         probe.touch()
         probe.unlink()
     except OSError as error:
-        raise ConfigError([Problem("runs", f"{folder} cannot be written: {error}")]) from error
+        message = f"{folder} cannot be written: {error.strerror}"
+        raise ConfigError([Problem("runs", message)]) from error
 
 
 @dataclass
@@ -155,6 +162,7 @@ class Session:
             ConfigError: data that are missing or corrupt, a device that is not there, or a folder
                 that cannot be written.
             Owned: the study is being run by another process.
+            Interrupted: somebody asked it to stop; what has ended is collected.
         """
         from bench import world
         from bench.plan import plan
@@ -165,15 +173,18 @@ class Session:
         self.world: World = world.look(self.study)
         self.trials: list[Trial] = plan(self.study, self.world)
         self.store: Store = Store(Path(self.execution.runs), self.study.name)
+        if self.execution.dry_run:
+            return self._show_plan(self._todo())
+        check_writable(self.store.path)
+        with owned(self.store.path):
+            return self._run(self._todo())
+
+    def _todo(self) -> list[Trial]:
+        """The trials that have to run; the results of the others are known from now on."""
         self.results: dict[str, Result] = self._known()
         # arms that are configured alike share a folder and run once
         unique = {trial.training_key: trial for trial in self.trials}
-        todo = [trial for key, trial in unique.items() if key not in self.results]
-        if self.execution.dry_run:
-            return self._show_plan(todo)
-        check_writable(self.store.path)
-        with owned(self.store.path):
-            return self._run(todo)
+        return [trial for key, trial in unique.items() if key not in self.results]
 
     def _known(self) -> dict[str, Result]:
         """Training key -> result, of the trials that need not run (again)."""
@@ -222,49 +233,52 @@ class Session:
     def _run(self, todo: list[Trial]) -> int:
         import yaml
 
-        from bench import collect, world
-        from bench.interrupts import Interrupted, Interrupts
+        from bench.interrupts import Interrupted
+        from bench.tracking import Guarded, MLflowTracker, NullTracker
 
-        study = self.study
+        study, tracking = self.study, self.execution.tracking
         self.console.print(
             f"{study.name}: {len(self.trials)} trials ({len(study.arms)} arms, "
             f"{len(study.baselines)} baselines, {len(study.seeds)} seeds), {len(todo)} to run"
         )
         resolved = study.model_dump(mode="json")
         self.store.write("study.yaml", yaml.safe_dump(resolved, sort_keys=False))
-        environment = world.describe(study, self.world)
-        interrupted = 0
-        try:
-            with Interrupts():
-                self._execute(todo)
-        except Interrupted as error:
-            interrupted = 128 + error.signal
-        described = collect.manifest(
-            study, self.trials, self.results, self.store, environment, self.command
+        self.tracker = Guarded(
+            (lambda: MLflowTracker(tracking.uri)) if tracking.enabled else NullTracker
         )
-        collect.write(self.store, collect.rows(study, self.trials, self.results), described)
-        if interrupted:
+        try:
+            self._execute(todo)
+        except Interrupted:
+            self._collect()
             self.tracker.finish("KILLED", [self.store.path / "study.yaml"], {})
             left = len({t.training_key for t in self.trials} - set(self.results))
             self.console.print(f"interrupted, {left} trials to go: the same command continues")
-            return interrupted
+            raise
+        self._collect()
         return self._answer(bool(todo))
+
+    def _collect(self) -> None:
+        """Write rows and manifest of what has ended."""
+        from bench import collect, world
+
+        environment = world.describe(self.study, self.world)
+        described = collect.manifest(
+            self.study, self.trials, self.results, self.store, environment, self.command
+        )
+        collect.write(self.store, collect.rows(self.study, self.trials, self.results), described)
 
     def _execute(self, todo: list[Trial]) -> None:
         """Run the trials; tell display, Optuna and MLflow what happens."""
         from bench.display import display
         from bench.executors.base import Finished, Job, Started
         from bench.executors.local import LocalExecutor
-        from bench.tracking import Guarded, MLflowTracker, NullTracker, flatten
+        from bench.tracking import flatten
         from bench.tuning import Ledger
         from bench.world import count_workers
 
-        study, tracking = self.study, self.execution.tracking
-        self.tracker = Guarded(
-            (lambda: MLflowTracker(tracking.uri)) if tracking.enabled else NullTracker
-        )
         if not todo:
             return
+        study = self.study
         sources = {label: study.data.source(label) for label in study.data.labels}
         jobs = []
         for trial in todo:
@@ -286,20 +300,34 @@ class Session:
                             study.name,
                             metric,
                             self._direction(metric),
-                            todo,
+                            self.trials,
                         )
                         shared = study.model_dump(exclude={"arms", "baselines", "question"})
-                        tags = {"command": self.command, "question": study.question}
+                        tags = {
+                            "command": self.command,
+                            "question": study.question,
+                            "folder": str(self.store.path.resolve()),
+                        }
                         self.tracker.start(study.name, flatten(shared), tags)
+                        self._tell_known(ledger)
                     if isinstance(event, Started):
                         ledger.ask(event.trial)
                     elif isinstance(event, Finished):
                         self.results[event.trial.training_key] = event.result
-                        ledger.tell(event.trial, event.result)
-                        folder = self.store.trial(event.trial.training_key)
-                        self.tracker.trial(event.trial, event.result, folder)
+                        self._tell(ledger, event.trial)
         finally:
             events.close()
+
+    def _tell_known(self, ledger: Ledger) -> None:
+        """Tell Optuna and MLflow what an earlier driver was killed before it told."""
+        for trial in {trial.training_key: trial for trial in self.trials}.values():
+            if trial.training_key in self.results:
+                self._tell(ledger, trial)
+
+    def _tell(self, ledger: Ledger, trial: Trial) -> None:
+        result = self.results[trial.training_key]
+        ledger.tell(trial, result)
+        self.tracker.trial(trial, result, self.store.trial(trial.training_key))
 
     def _direction(self, metric: str) -> str:
         """Which way of a metric is better."""

@@ -19,13 +19,14 @@ from bench.store import Result, TrialFolder
 logger = logging.getLogger(__name__)
 
 LOCK_SECONDS = 120
+MOST_RUNS = 50_000  # that MLflow finds at once
 
 
 class Tracker(Protocol):
     """Told what happens to a study."""
 
     def start(self, study: str, params: Mapping[str, Any], tags: Mapping[str, str]) -> None:
-        """An execution of the study begins."""
+        """An execution of the study begins; a tag is the study's ``folder``."""
 
     def trial(self, trial: Trial, result: Result, folder: TrialFolder) -> None:
         """A trial has ended."""
@@ -58,30 +59,49 @@ class MLflowTracker:
     def __init__(self, uri: str | None = None) -> None:
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
-        for name in ("mlflow", "alembic"):
-            logging.getLogger(name).setLevel(logging.WARNING)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             from filelock import FileLock
             from mlflow import MlflowClient
 
-            self.uri = uri or f"sqlite:///{Path('mlflow.db').resolve()}"
-            # two processes that open a fresh database both migrate it, and one crashes
-            with FileLock(Path(".mlflow.lock").resolve(), timeout=LOCK_SECONDS):
-                self.client = MlflowClient(self.uri)
-                self.client.search_experiments(max_results=1)
+            # its import sets up logging anew; a migration is of no interest to whoever runs a study
+            for name in ("mlflow", "alembic"):
+                logging.getLogger(name).setLevel(logging.WARNING)
+            if uri is None:
+                database = Path("mlflow.db").resolve()
+                uri = f"sqlite:///{database}"
+                # two processes that open a fresh database both set it up, and one crashes
+                with FileLock(f"{database}.lock", timeout=LOCK_SECONDS):
+                    if not database.exists():
+                        # under its name only when it is whole: a half made one is never mended
+                        fresh = database.with_name("mlflow.db.fresh")
+                        fresh.unlink(missing_ok=True)
+                        MlflowClient(f"sqlite:///{fresh}").search_experiments(max_results=1)
+                        fresh.rename(database)
+            self.client = MlflowClient(uri)
         self.experiment = ""
         self.parent = ""
+        self.folder = ""
+        self.shown: set[tuple[str, str]] = set()
 
     def start(self, study: str, params: Mapping[str, Any], tags: Mapping[str, str]) -> None:
-        """See `Tracker.start`."""
+        """See `Tracker.start`; one driver at a time has the study's folder."""
         found = self.client.get_experiment_by_name(study)
         self.experiment = found.experiment_id if found else self.client.create_experiment(study)
-        self.parent = self._run(time.strftime("%Y-%m-%d %H:%M:%S"), tags)
+        self.folder = tags["folder"]
+        for run in self.client.search_runs([self.experiment], max_results=MOST_RUNS):
+            known = run.data.tags
+            if "evaluation" in known and run.info.status != "RUNNING":
+                self.shown.add((known["evaluation"], known["status"]))
+            elif run.info.status == "RUNNING" and known.get("folder") == self.folder:
+                self.client.set_terminated(run.info.run_id, "KILLED")
+        self.parent = self._run(time.strftime("%Y-%m-%d %H:%M:%S"), tags, time.time())
         self._batch(self.parent, params)
 
     def trial(self, trial: Trial, result: Result, folder: TrialFolder) -> None:
-        """See `Tracker.trial`."""
+        """See `Tracker.trial`; nothing where it is shown already."""
+        if (trial.evaluation_key, result.status) in self.shown:
+            return
         from mlflow.entities import Metric
 
         tags = {
@@ -92,9 +112,13 @@ class MLflowTracker:
             "stage": trial.stage,
             "status": result.status,
             "trial": trial.training_key,
+            "evaluation": trial.evaluation_key,
+            "folder": self.folder,
             "reason": result.reason[:4000],
         }
-        run = self._run(f"{trial.arm} seed {trial.seed}", tags)
+        # known only now that it has ended
+        began = time.time() - result.facts.get("seconds", 0.0)
+        run = self._run(f"{trial.arm} seed {trial.seed}", tags, began)
         params = {"arm": trial.arm, "seed": trial.seed, **flatten(trial.config)}
         now = int(time.time() * 1000)
         metrics = [
@@ -104,8 +128,7 @@ class MLflowTracker:
             if name != "step"
         ]
         metrics += [
-            # MLflow allows no "=" in a metric's name
-            Metric(m["name"].replace("=", "_"), float(m["value"]), now, 0)
+            Metric(m["name"], float(m["value"]), now, 0)
             for m in result.measurements
             if m["value"] is not None
         ]
@@ -129,8 +152,10 @@ class MLflowTracker:
             self.client.log_artifact(self.parent, str(path), folder)
         self.client.set_terminated(self.parent, status)
 
-    def _run(self, name: str, tags: Mapping[str, str]) -> str:
-        run = self.client.create_run(self.experiment, run_name=name, tags=dict(tags))
+    def _run(self, name: str, tags: Mapping[str, str], began: float) -> str:
+        run = self.client.create_run(
+            self.experiment, start_time=int(began * 1000), run_name=name, tags=dict(tags)
+        )
         run_id: str = run.info.run_id
         return run_id
 
@@ -168,15 +193,25 @@ class Guarded:
         self.tracker: Tracker | None = None
         self.problem = ""
 
-    def __getattr__(self, name: str) -> Any:
-        def call(*arguments: Any) -> None:
-            if self.problem:
-                return
-            try:
-                if self.tracker is None:
-                    self.tracker = self.make()
-                getattr(self.tracker, name)(*arguments)
-            except Exception as error:  # a tracking server fails in as many ways as it is plugged
-                self.problem = f"{type(error).__name__}: {error}".splitlines()[0]
+    def start(self, study: str, params: Mapping[str, Any], tags: Mapping[str, str]) -> None:
+        """See `Tracker.start`."""
+        self._tell("start", study, params, tags)
 
-        return call
+    def trial(self, trial: Trial, result: Result, folder: TrialFolder) -> None:
+        """See `Tracker.trial`."""
+        self._tell("trial", trial, result, folder)
+
+    def finish(self, status: str, artifacts: Sequence[Path], metrics: Mapping[str, float]) -> None:
+        """See `Tracker.finish`; nothing where nothing was started."""
+        if self.tracker is not None:
+            self._tell("finish", status, artifacts, metrics)
+
+    def _tell(self, method: str, *arguments: Any) -> None:
+        if self.problem:
+            return
+        try:
+            if self.tracker is None:
+                self.tracker = self.make()
+            getattr(self.tracker, method)(*arguments)
+        except Exception as error:  # a tracking server fails in as many ways as it is plugged
+            self.problem = f"{type(error).__name__}: {error}".splitlines()[0]

@@ -36,16 +36,20 @@ VALIDATION_IMAGES = 500
 
 
 def main(
-    trial: Trial, folder: Path, sources: dict[str, dict[str, Any]], keep: str, pipe: Any
+    trial: Trial,
+    folder: Path,
+    sources: dict[str, dict[str, Any]],
+    keep: str,
+    emit: Callable[[Record], None],
 ) -> None:
-    """The body of a worker process: run the trial, whatever happens leave a result.
+    """Run the trial; whatever happens, leave a result.
 
     Args:
         trial: what to run.
         folder: its folder, which exists.
         sources: label -> arguments of `tvae.data.load`, the training set first.
         keep: which checkpoints stay: ``last`` (final weights), ``none`` or ``all``.
-        pipe: records are sent through it.
+        emit: is given the records of training as they come.
     """
     torch.set_num_threads(trial.threads)
     if trial.device == "cuda":
@@ -54,12 +58,9 @@ def main(
     files = TrialFolder(folder)
     files.traceback.unlink(missing_ok=True)
     try:
-        result = run(trial, files, sources, keep, pipe.send)
+        result = run(trial, files, sources, keep, emit)
     except Diverged as error:
         result = Result("diverged", str(error), trial.evaluation_key)
-    except KeyboardInterrupt:
-        # the driver got the same signal and says what becomes of the study
-        sys.exit(130)
     except Exception as error:  # the boundary of the process: a crash costs this trial alone
         write_atomically(files.traceback, traceback.format_exc().encode())
         reason = f"{type(error).__name__}: {error}"

@@ -44,12 +44,14 @@ class Ledger:
             sampler=optuna.samplers.RandomSampler(seed=0),
             load_if_exists=True,
         )
-        self.study.set_metric_names([metric])
+        self.study.set_user_attr("metric", metric)
         for stale in self.study.get_trials(states=(optuna.trial.TrialState.RUNNING,)):
             self.study.tell(stale.number, state=optuna.trial.TrialState.FAIL)
+        # a trial has a status from when its outcome is told
         self.told = {
-            trial.user_attrs.get("evaluation")
-            for trial in self.study.get_trials(states=(optuna.trial.TrialState.COMPLETE,))
+            trial.user_attrs["evaluation"]
+            for trial in self.study.get_trials()
+            if "status" in trial.user_attrs
         }
         self.asked: dict[str, optuna.Trial] = {}
 
@@ -64,20 +66,20 @@ class Ledger:
         self.asked[trial.evaluation_key] = asked
 
     def tell(self, trial: Trial, result: Result) -> None:
-        """The trial ended; one that was never asked for is asked for first."""
+        """The trial ended; what an earlier driver did not come to tell is asked for first."""
         import optuna
 
-        if trial.evaluation_key in self.told:
-            return
         if trial.evaluation_key not in self.asked:
+            if trial.evaluation_key in self.told:
+                return
             self.ask(trial)
         asked = self.asked.pop(trial.evaluation_key)
         asked.set_user_attr("status", result.status)
         value: Any = next(
             (m["value"] for m in result.measurements if m["name"] == self.metric), None
         )
+        self.told.add(trial.evaluation_key)
         if result.status == "done" and value is not None:
             self.study.tell(asked, value)
-            self.told.add(trial.evaluation_key)
         else:
             self.study.tell(asked, state=optuna.trial.TrialState.FAIL)

@@ -36,14 +36,18 @@ class Table:
     rows: tuple[tuple[Cell, ...], ...]
 
 
-def metrics(study: Study, rows: pd.DataFrame) -> Table:
+def metrics(study: Study, rows: pd.DataFrame, *, details: bool) -> Table:
     """Every metric on test data, a row each, and every arm, a column each.
+
+    A name of more than two parts, such as ``T/r2_linear/angle``, is a detail of the metric that its
+    first two parts name; details have a table of their own.
 
     A cell has the mean over seeds and half the width of its t interval at the study's level, and n
     where it is not the number of the study's seeds. Values measured in different ways
     (fingerprints) never share a row. The primary metric comes first, the others in their order.
     """
     measured = confirmed(rows)
+    measured = measured[(measured.metric.str.count("/") > 1) == details]
     primary = study["primary"]["metric"]
     measured = measured.sort_values("metric", key=lambda names: names != primary, kind="stable")
     keys = ["metric", "fingerprint", "unit", "direction"]

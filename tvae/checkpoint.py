@@ -109,6 +109,6 @@ def load(folder: str | Path, device: str | torch.device = "cpu") -> Model:
     try:
         model = build(json.loads((folder / CONFIG).read_text()))
         model.load_state_dict(safetensors.torch.load_file(folder / WEIGHTS))
-    except (SafetensorError, json.JSONDecodeError, RuntimeError, TypeError) as error:
+    except (SafetensorError, RuntimeError, TypeError, ValueError) as error:
         raise ValueError(f"{folder} holds no intact model: {error}") from error
     return model.to(device).eval()

@@ -105,6 +105,9 @@ class PairNetwork(nn.Module):
         hidden: width of the two hidden layers.
         gain: the last layer's initial weights and biases are scaled by this.
 
+    Raises:
+        ValueError: `hidden` is not positive.
+
     Source: paper, Appendix B (hidden = 1000).
     """
 
@@ -112,6 +115,8 @@ class PairNetwork(nn.Module):
         self, latent_dim: int, outputs: int, hidden: int = 1000, gain: float = 1.0
     ) -> None:
         super().__init__()
+        if hidden < 1:
+            raise ValueError(f"the width of the hidden layers must be at least 1, got {hidden}")
         self.layers = nn.Sequential(
             nn.Linear(2 * latent_dim, hidden),
             nn.ReLU(inplace=True),

@@ -43,7 +43,21 @@ def unknown_name(what: str, name: str, known: Iterable[str]) -> UnknownName:
     known = sorted(known)
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     hint = f"; did you mean {near[0]!r}?" if near else ""
-    return UnknownName(f"unknown {what} {name!r}{hint} (known: {', '.join(known)})")
+    return UnknownName(f"unknown {what} {name!r}{hint} (known: {', '.join(known) or 'nothing'})")
+
+
+def split(kind: str, reference: Reference) -> tuple[str, dict[str, Any]]:
+    """(name, options) of a `reference` to a `kind`.
+
+    Raises:
+        ValueError: a mapping without a name.
+    """
+    if isinstance(reference, str):
+        return reference, {}
+    options = dict(reference)
+    if "name" not in options:
+        raise ValueError(f"the {kind} has no name, only {', '.join(options) or 'an empty mapping'}")
+    return options.pop("name"), options
 
 
 @dataclass(frozen=True)
@@ -136,25 +150,34 @@ class Registry(Generic[T]):
         """An instance: ``get(name)(*args, **options)``.
 
         Raises:
-            ValueError: an option that the plugin does not have, or a value it refuses.
+            ValueError: an option that the plugin does not have, one that it needs and that is not
+                given, or a value it refuses.
         """
         plugin = self.get(name)
-        allowed = list(inspect.signature(plugin.__init__).parameters)[1 + len(args) :]
+        signature = inspect.signature(plugin)
+        # a class without a constructor of its own may inherit one that takes anything
+        allowed = [
+            parameter.name
+            for parameter in signature.parameters.values()
+            if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+        ][len(args) :]
         for option in options:
             if option not in allowed:
                 raise unknown_name(f"option of the {self.kind} {name!r}", option, allowed)
+        try:
+            signature.bind(*args, **options)
+        except TypeError as error:
+            raise ValueError(f"the {self.kind} {name!r} is {error}") from error
         return plugin(*args, **options)
 
     def build(self, reference: Reference, *args: Any) -> T:
         """An instance from configuration: a name, or a mapping of ``name`` and options.
 
         Raises:
-            ValueError: as `make`.
+            ValueError: as `make`, or a mapping without a name.
         """
-        if isinstance(reference, str):
-            return self.make(reference, *args)
-        options = dict(reference)
-        return self.make(options.pop("name"), *args, **options)
+        name, options = split(self.kind, reference)
+        return self.make(name, *args, **options)
 
     def summary(self, name: str) -> str:
         """The first line of the plugin's docstring."""

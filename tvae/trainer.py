@@ -83,7 +83,7 @@ class State:
     @staticmethod
     def start(model: Model, seed: int) -> State:
         """The state before the first step of the run `seed`."""
-        return State(model, torch.optim.Adam(model.parameters()), Streams(seed))
+        return State(model, torch.optim.Adam(model.parameters(), fused=True), Streams(seed))
 
     def tensors(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """(tensors, plain data) that `load` takes."""
@@ -112,6 +112,11 @@ class State:
             index, _, entry = name.partition("/")
             optimizer["state"].setdefault(int(index), {})[entry] = value
         self.optimizer.load_state_dict(optimizer)
+        for parameter, moments in self.optimizer.state.items():
+            for name, value in moments.items():
+                if value.shape == parameter.shape:
+                    # fused Adam walks a parameter and its moments in the order of memory
+                    moments[name] = torch.empty_like(parameter).copy_(value)
         self.streams.load_state(part("streams/"))
         device = next(self.model.parameters()).device
         self.sums = {name: value.to(device) for name, value in part("sums/").items()}

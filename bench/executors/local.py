@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
+import threading
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
@@ -27,6 +29,9 @@ PRELOAD = [
     "sklearn.pipeline",
 ]
 """What the fork server has loaded when a trial starts."""
+
+LOCK = ".lock"
+"""In a trial's folder: held by the process that writes there."""
 
 
 @dataclass
@@ -84,16 +89,12 @@ class LocalExecutor(Executor):
                 worker.process.terminate()
 
     def _start(self, job: Job) -> Worker:
-        from bench.trial import main
-
         for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
             os.environ[name] = str(job.trial.threads)
         receiving, sending = self.context.Pipe(duplex=False)
         # whatever an earlier attempt said about how it ended is over now
         (job.folder / "result.json").unlink(missing_ok=True)
-        process = self.context.Process(
-            target=main, args=(job.trial, job.folder, job.sources, job.keep, sending), daemon=True
-        )
+        process = self.context.Process(target=_work, args=(job, sending), daemon=True)
         process.start()
         sending.close()  # so that the pipe ends when the process does
         return Worker(job, process, receiving)
@@ -109,10 +110,9 @@ class LocalExecutor(Executor):
             code = worker.process.exitcode
             if worker.cancelled:
                 result = Result("interrupted", "cancelled")
-            elif code < 0:
-                result = Result("failed", f"its process was killed by signal {-code}")
             else:
-                result = Result("failed", f"its process ended with exit status {code}")
+                how = f"was killed by {_signal(-code)}" if code < 0 else f"ended with status {code}"
+                result = Result("failed", f"its process {how}", worker.job.trial.evaluation_key)
             folder.write_result(result)
         return result
 
@@ -126,3 +126,40 @@ class LocalExecutor(Executor):
                 worker.process.join()
             worker.pipe.close()
         self.running.clear()
+
+
+def _work(job: Job, pipe: Connection) -> None:
+    """The body of a worker process, which does not outlive its driver."""
+    from filelock import FileLock
+
+    from bench.trial import main
+
+    def emit(record: dict[str, float]) -> None:
+        try:
+            pipe.send(record)
+        except BrokenPipeError:
+            os._exit(1)
+
+    # a terminal sends it to the whole group; the driver says what becomes of the workers
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_driver, daemon=True).start()
+    # the worker of a driver that was just killed may still be about to end
+    with FileLock(job.folder / LOCK):
+        for left in job.folder.glob(".*"):
+            if left.name != LOCK:
+                left.unlink()
+        main(job.trial, job.folder, job.sources, job.keep, emit)
+
+
+def _end_with_driver() -> None:
+    driver = multiprocessing.parent_process()
+    assert driver is not None
+    driver.join()
+    os._exit(1)
+
+
+def _signal(number: int) -> str:
+    try:
+        return f"signal {number} ({signal.Signals(number).name})"
+    except ValueError:  # a real-time signal
+        return f"signal {number}"

@@ -78,9 +78,10 @@ def mmd_squared(u: Tensor, v: Tensor, kernel: Kernel, estimator: Estimator) -> T
 
     Estimators differ in what they leave out of the three averages:
 
-    - ``wae``: within-terms without the diagonal, cross-term with it (unbiased for independent
-      samples; the only place where pairing enters is the cross diagonal, of weight 1/B);
-    - ``unbiased``: no diagonals (invariant under nothing but joint permutations; may be negative);
+    - ``wae``: within-terms without the diagonal, cross-term with it; unbiased for independent
+      samples, may be negative;
+    - ``unbiased``: no diagonals; likewise, and the only one that a permutation of one side changes:
+      by the missing cross diagonal, of weight 2/(B (B - 1));
     - ``biased``: everything, a V-statistic; never negative.
 
     Args:

@@ -19,9 +19,9 @@ from tvae.divergences.base import Divergence, Side
 class MMD(Divergence):
     """MMD^2 between the marginal laws of q's and p's samples.
 
-    Permuting one side changes the value by O(1/B) (``wae``, ``unbiased``) or not at all
-    (``biased``): as a coherence term it makes the *law* of z_1 that of r(z, T) and does not tie
-    z_1 to its own z and T.
+    Permuting one side changes the value by O(1/B) (``unbiased``) or not at all (``wae``,
+    ``biased``): as a coherence term it makes the *law* of z_1 that of r(z, T) and does not tie z_1
+    to its own z and T.
 
     Args:
         kernel: ``imq`` (multi-scale), ``rbf`` (squared bandwidth D) or ``rbf_median``.

@@ -71,7 +71,9 @@ class Cost(Metric):
         model, family = context.model, context.family
         n = int(context.facts.get("batch_size", 100))
         x = torch.zeros(n, 1, 28, 28, device=context.device)
-        views = Views(x, x) if model.uses_views and family.has_views else None
+        views = (
+            Views(x, x, family.inverse != "none") if model.uses_views and family.has_views else None
+        )
         with torch.enable_grad(), FlopCounterMode(display=False) as counter:
             model.objective(x, views, Streams(0))["loss"].backward()
         model.zero_grad(set_to_none=True)

@@ -15,7 +15,6 @@ from tvae.evaluation.base import (
     Metric,
     at_least,
 )
-from tvae.models.base import bernoulli_nll
 from tvae.models.tvae import TVAE
 from tvae.streams import Streams
 
@@ -49,12 +48,12 @@ class Reconstruction(Metric):
             q_0, q_1, q_2 = model.posteriors([probe.x, probe.x_1, probe.x_2], streams)
             mean, logvar = model.infer_z(q_1.sample, q_2.sample)
             z = Side.gaussian(mean, logvar, streams.normal("latent", mean)).sample
-            from_z = float(bernoulli_nll(model.decoder(z), probe.x).mean())
+            from_z = -float(model.log_likelihood(z, probe.x).mean())
             x = probe.x
         else:
             x = context.sample(self.images)
             (q_0,) = model.posteriors([x], streams)
-        from_z0 = float(bernoulli_nll(model.decoder(q_0.sample), x).mean())
+        from_z0 = -float(model.log_likelihood(q_0.sample, x).mean())
         return [
             Measurement("reconstruction/z0", from_z0, "nats", "lower"),
             Measurement("reconstruction/z", from_z, "nats", "lower"),

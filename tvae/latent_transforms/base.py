@@ -83,3 +83,16 @@ class LatentTransform(nn.Module, ABC):
     def diagnostics(self, t: Tensor) -> dict[str, Tensor]:
         """Numbers about T that this form wants measured, name -> B; none by default."""
         return {}
+
+
+def condition(blocks: Tensor) -> Tensor:
+    """The 2-norm condition number of block-diagonal matrices, B, of their blocks B K m m.
+
+    Infinite where one is singular and NaN where one is not finite, for which torch would raise: an
+    exploded T must not take the other measurements with it.
+    """
+    finite = blocks.isfinite().flatten(1).all(1)
+    singular = torch.linalg.svdvals(torch.where(finite[:, None, None, None], blocks, 1.0)).flatten(
+        1
+    )
+    return torch.where(finite, singular.amax(1) / singular.amin(1), torch.nan)

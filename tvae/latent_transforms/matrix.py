@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from tvae.latent_transforms._exponential import exponential_action
-from tvae.latent_transforms.base import LatentTransform
+from tvae.latent_transforms.base import LatentTransform, condition
 
 
 class Matrix(LatentTransform):
@@ -74,5 +74,4 @@ class Matrix(LatentTransform):
     def diagnostics(self, t: Tensor) -> dict[str, Tensor]:
         """``condition``: the 2-norm condition number of exp(A), B."""
         exp = torch.linalg.matrix_exp(self.generator(t).double())
-        singular = torch.linalg.svdvals(exp).reshape(len(t), -1)
-        return {"condition": singular.amax(1) / singular.amin(1)}
+        return {"condition": condition(exp.unflatten(0, (len(t), -1)))}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from tvae.latent_transforms.base import LatentTransform
+from tvae.latent_transforms.base import LatentTransform, condition
 
 
 class MatrixFree(LatentTransform):
@@ -47,4 +47,4 @@ class MatrixFree(LatentTransform):
 
     def diagnostics(self, t: Tensor) -> dict[str, Tensor]:
         """``condition``: the 2-norm condition number of I + A, B."""
-        return {"condition": torch.linalg.cond(self.matrix(t).double())}
+        return {"condition": condition(self.matrix(t).double().unsqueeze(1))}

@@ -119,8 +119,12 @@ class Model(nn.Module, ABC):
 
     def reconstructions(self, latents: list[Tensor], images: list[Tensor]) -> list[Tensor]:
         """-log p(x_i|z_i), mean over the batch, of latents decoded as one batch: scalars."""
-        nll = bernoulli_nll(self.decoder(torch.cat(latents)), torch.cat(images))
-        return [part.mean() for part in nll.chunk(len(images))]
+        log_likelihood = self.log_likelihood(torch.cat(latents), torch.cat(images))
+        return [-part.mean() for part in log_likelihood.chunk(len(images))]
+
+    def log_likelihood(self, z: Tensor, x: Tensor) -> Tensor:
+        """The likelihood log p(x|z), sum over pixels: z of B D, x of B 1 28 28, to B nats."""
+        return -bernoulli_nll(self.decoder(z), x)
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """(mean, logvar) of q_phi(z|x), each B D, of images B 1 S S in [0, 1]."""
@@ -171,7 +175,6 @@ def build(config: registry.Reference, seed: int = 0) -> Model:
     Raises:
         ValueError: an unknown model, option or plugin, or a value one of them refuses.
     """
-    options = {} if isinstance(config, str) else dict(config)
-    name = config if isinstance(config, str) else options.pop("name")
+    name, options = registry.split("model", config)
     model: Model = registry.models.make(name, seed=seed, **options)
     return model

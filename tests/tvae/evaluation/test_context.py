@@ -1,0 +1,76 @@
+"""What all metrics share: the same images, transformations and latents for every arm of a seed."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from tvae.data import Dataset, Split
+from tvae.data.inputs import as_input
+from tvae.evaluation.base import Context
+from tvae.families.rotation import Rotation
+
+
+@pytest.fixture
+def context(build, noisy_data):
+    def context(arm="additive", **changes):
+        fixed = {"family": Rotation(), "datasets": {"noise": noisy_data}, "split": "test"}
+        return Context(build(arm), seed=7, **{**fixed, **changes})
+
+    return context
+
+
+def test_a_sample_is_distinct_images_of_the_split(context, noisy_data):
+    x = context().sample(10)
+    assert x.shape == (10, 1, 28, 28)
+    pool = [image.tobytes() for image in noisy_data.test.images]
+    drawn = [image.tobytes() for image in (x * 255).round().byte().numpy()]
+    assert len(set(drawn)) == 10
+    assert set(drawn) <= set(pool)
+    assert drawn != pool[:10]
+    everything = context().sample(10_000)
+    assert len(everything) == len(pool)
+    assert torch.equal(everything[:10], x), "a smaller sample is part of a larger one"
+
+
+def test_arms_are_measured_on_the_same_images_and_transformations(context):
+    one, other = context("matrix").probe(9), context(None).probe(9)
+    for name in ("x", "x_1", "x_2"):
+        assert torch.equal(getattr(one, name), getattr(other, name))
+    assert torch.equal(one.parameters["angle"], other.parameters["angle"])
+    assert other.t is None
+
+
+def test_a_probe_holds_what_it_says(context):
+    shared = context()
+    model, family, probe = shared.model, shared.family, shared.probe(9)
+    assert torch.equal(probe.x_1, family.apply(probe.x, probe.parameters))
+    assert torch.equal(probe.x_2, family.apply(probe.x, family.invert(probe.parameters)))
+    for e, x in ((probe.e, probe.x), (probe.e_1, probe.x_1), (probe.e_2, probe.x_2)):
+        torch.testing.assert_close(e, model.encoder(x)[0].detach())
+    pair = torch.cat([probe.e_1, probe.e_2], 1)
+    torch.testing.assert_close(probe.t, model.h_xi.layers(pair).detach())
+    assert probe.other.tolist() == [1, 2, 3, 4, 5, 6, 7, 8, 0]
+    assert shared.probe(9) is probe
+
+
+def test_embeddings_cover_a_split_in_its_order(context, noisy_data):
+    shared = context()
+    for split in ("train", "validation", "test"):
+        images = getattr(noisy_data, split).images
+        found = shared.embeddings("noise", split)
+        np.testing.assert_allclose(found, shared.model.embed(images), rtol=1e-5, atol=1e-6)
+    assert shared.own is noisy_data.test
+    assert context(split="validation").own is noisy_data.validation
+
+
+@pytest.mark.parametrize("protocol", ["resize", "centre_crop", "native"])
+def test_larger_images_enter_by_the_protocol(context, noisy_data, protocol):
+    rng = np.random.default_rng(0)
+    images, labels = rng.integers(0, 256, (5, 40, 40), dtype=np.uint8), np.zeros(5, np.int64)
+    large = Dataset.of("large", *[Split(images, labels)] * 3)
+    shared = context(datasets={"noise": noisy_data, "large": large}, protocol=protocol)
+    size = 40 if protocol == "native" else 28
+    expected = shared.model.embed(as_input(large.test.images, size, protocol))
+    np.testing.assert_allclose(shared.embeddings("large", "test"), expected, rtol=1e-6)

@@ -1,0 +1,320 @@
+"""The objective of T_VAE, term by term, against Eq. 3 written down a second time.
+
+The second writing shares nothing with the first but the weights and the noise: likelihoods are
+spelt out pixel by pixel, divergences come from torch.distributions or from plain sums, and exp(A)
+is built as a matrix. Everything runs in float64, so any other weight, sign, pairing or reduction
+shows. (KL holds its scale in float32: hence 7 digits.)
+"""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from torch.distributions import Normal, kl_divergence
+from torch.nn.functional import logsigmoid
+
+import tvae
+from tvae.models.base import Views
+from tvae.streams import Streams
+
+B, D, SEED = 5, 4, 11
+
+
+def images(seed: int) -> Tensor:
+    """Grey images in [0, 1], B 1 28 28."""
+    return torch.rand(
+        B, 1, 28, 28, generator=torch.Generator().manual_seed(seed), dtype=torch.float64
+    )
+
+
+X, X_1, X_2 = images(0), images(1), images(2)
+
+
+def model(latent_transform="additive", coherence="kl", prior="mmd", **options):
+    """A small T_VAE whose T is large enough to matter."""
+    built = tvae.build(
+        {
+            "name": "tvae",
+            "latent_dim": D,
+            "latent_transform": latent_transform,
+            "coherence": coherence,
+            "prior": prior,
+            "hidden": 8,
+            **options,
+        },
+        seed=3,
+    ).double()
+    with torch.no_grad():
+        built.h_xi.layers[-1].weight.mul_(100)
+    return built
+
+
+# --- Eq. 3 a second time ------------------------------------------------------------------------
+
+
+def nll(model, z: Tensor, x: Tensor) -> Tensor:
+    """-sum over pixels of x log p + (1 - x) log(1 - p), mean over the batch."""
+    logits = model.decoder(z)
+    per_pixel = x * logsigmoid(logits) + (1 - x) * logsigmoid(-logits)
+    return -per_pixel.sum(dim=(1, 2, 3)).mean()
+
+
+def posterior(model, x: Tensor, stream: str) -> tuple[Normal, Tensor]:
+    mean, logvar = model.encoder.layers(x)[:, :, 0, 0].split(D, dim=1)
+    law = Normal(mean, logvar.exp().sqrt())
+    return law, law.mean + law.stddev * noise(stream, D)
+
+
+def noise(stream: str, size: int) -> Tensor:
+    return torch.randn(B, size, generator=Streams(SEED)(stream), dtype=torch.float64)
+
+
+def imq(u: Tensor, v: Tensor) -> float:
+    total = 0.0
+    for scale in (0.1, 0.2, 0.5, 1, 2, 5, 10):
+        c = 2 * len(u) * scale
+        total = total + c / (c + ((u - v) ** 2).sum())
+    return total
+
+
+def mmd(u: Tensor, v: Tensor) -> Tensor:
+    """Within-terms without the diagonal, cross-term with it."""
+    pairs = list(itertools.product(range(B), repeat=2))
+    within = sum(imq(u[i], u[j]) + imq(v[i], v[j]) for i, j in pairs if i != j) / (B * (B - 1))
+    return within - 2 * sum(imq(u[i], v[j]) for i, j in pairs) / B**2
+
+
+def coherence(name: str, law: Normal, z_i: Tensor, r_i: Tensor, z: Tensor, t: Tensor) -> Tensor:
+    if name == "kl":
+        return kl_divergence(law, Normal(r_i, 0.3)).sum(1).mean()
+    if name == "mmd":
+        return mmd(z_i, r_i)
+    return mmd(torch.cat([z, t, z_i], 1), torch.cat([z, t, r_i], 1))
+
+
+def matrix(t: Tensor, sign: int) -> Tensor:
+    return torch.stack([torch.linalg.matrix_exp(sign * row.reshape(D, D)) for row in t])
+
+
+def kronecker(t: Tensor, sign: int) -> Tensor:
+    """exp(A) Z exp(C) on the rows of Z, 2 x 2 each."""
+    exps = [torch.linalg.matrix_exp(sign * row.reshape(2, 2, 2)) for row in t]
+    return torch.stack([torch.kron(left, right.T.contiguous()) for left, right in exps])
+
+
+def r(form: str, z: Tensor, t: Tensor, sign: int) -> Tensor:
+    """The transformed z: by T for sign 1, by its inverse for sign -1."""
+    if form == "additive":
+        return z + sign * t
+    if form == "matrix_free":
+        free = torch.eye(D) + t.reshape(B, D, D)
+        free = free if sign == 1 else torch.linalg.inv(free)
+        return (free @ z[:, :, None])[:, :, 0]
+    exponential = {"matrix": matrix, "matrix_z": kronecker}[form](t, sign)
+    return (exponential @ z[:, :, None])[:, :, 0]
+
+
+def reference(model, form: str, divergence: str, prior: str, weights: dict, invertible: bool):
+    """The terms of Eq. 3, without regard to speed."""
+    q_0, z_0 = posterior(model, X, "posterior/0")
+    q_1, z_1 = posterior(model, X_1, "posterior/1")
+    q_2, z_2 = posterior(model, X_2, "posterior/2")
+    mean, logvar = model.q_psi.layers(torch.cat([z_1, z_2], 1)).split(D, dim=1)
+    q_z = Normal(mean, logvar.exp().sqrt())
+    z = q_z.mean + q_z.stddev * noise("latent", D)
+    t_1 = t_2 = model.h_xi.layers(torch.cat([z_1, z_2], 1))
+    r_1, r_2 = r(form, z, t_1, 1), r(form, z, t_1, -1)
+    if not invertible:
+        t_2 = model.h_xi.layers(torch.cat([z_2, z_1], 1))
+        r_2 = r(form, z, t_2, 1)
+    pi = Normal(torch.zeros(D, dtype=z.dtype), 1.0)
+    against_pi = (
+        kl_divergence(q_z, pi).sum(1).mean() if prior == "kl" else mmd(z, noise("prior", D))
+    )
+    terms = {
+        "reconstruction": nll(model, z_0, X) + nll(model, z_1, X_1) + nll(model, z_2, X_2),
+        "coherence": weights["w_coherence"]
+        * (
+            coherence(divergence, q_1, z_1, r_1, z, t_1)
+            + coherence(divergence, q_2, z_2, r_2, z, t_2)
+        ),
+        "prior": weights["w_prior"] * against_pi,
+        "indirect": nll(model, z, X),
+        "kl": weights["beta"] * kl_divergence(q_0, pi).sum(1).mean(),
+    }
+    if weights.get("view_reconstruction"):
+        terms["view_reconstruction"] = nll(model, r_1, X_1) + nll(model, r_2, X_2)
+    if weights.get("w_prior_T"):
+        terms["prior_T"] = weights["w_prior_T"] * mmd(t_1, noise("prior/T", t_1.shape[1]))
+    return terms
+
+
+PLAIN = {"w_coherence": 0.7, "w_prior": 2.5, "beta": 1.3}
+EXTRA = {**PLAIN, "view_reconstruction": True, "w_prior_T": 1.7}
+
+
+@pytest.mark.parametrize(
+    ("form", "divergence", "prior", "weights", "invertible"),
+    [
+        ("additive", "kl", "mmd", PLAIN, True),
+        ("additive", "mmd", "kl", PLAIN, False),
+        ("additive", "mmd_joint", "mmd", EXTRA, True),
+        ("matrix", "kl", "kl", EXTRA, False),
+        ("matrix", "mmd_joint", "mmd", PLAIN, False),
+        ("matrix", "mmd", "mmd", EXTRA, True),
+        ("matrix_z", "kl", "mmd", EXTRA, True),
+        ("matrix_free", "mmd_joint", "kl", PLAIN, True),
+    ],
+)
+def test_every_term_and_every_gradient(form, divergence, prior, weights, invertible):
+    built = model(form, divergence, prior, **weights)
+    found = built.objective(X, Views(X_1, X_2, invertible), Streams(SEED))
+    expected = reference(built, form, divergence, prior, weights, invertible)
+    assert list(found) == ["loss", *expected]
+    for name, value in expected.items():
+        torch.testing.assert_close(found[name], value, rtol=1e-7, atol=0, msg=name)
+        assert abs(value) > 1e-4, f"{name} is too small to be tested"
+    torch.testing.assert_close(found["loss"], sum(expected.values()), rtol=1e-9, atol=0)
+
+    parameters = dict(built.named_parameters())
+    ours = torch.autograd.grad(found["loss"], parameters.values())
+    theirs = torch.autograd.grad(sum(expected.values()), parameters.values())
+    for name, one, other in zip(parameters, ours, theirs, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-6, atol=1e-8, msg=name)
+        assert one.abs().max() > 0, f"{name} is not trained"
+
+
+@pytest.mark.parametrize(("divergence", "weight"), [("mmd", 10.0), ("mmd_joint", 100.0), ("kl", 1)])
+def test_default_weights_are_the_divergences(divergence, weight):
+    """Of coherence and prior alike; beta is 1 and the optional terms are left out."""
+    built = model("additive", divergence, divergence)
+    weights = {"w_coherence": weight, "w_prior": weight, "beta": 1.0}
+    found = built.objective(X, Views(X_1, X_2), Streams(SEED))
+    marginal = "kl" if divergence == "kl" else "mmd"
+    expected = reference(built, "additive", divergence, marginal, weights, True)
+    torch.testing.assert_close(found["loss"], sum(expected.values()), rtol=1e-9, atol=0)
+
+
+@pytest.mark.parametrize("beta", [1.0, 0.25])
+def test_without_views_it_is_the_vae(beta):
+    """Fig. 1c: loss and gradients to the last bit, in float32, on the same noise."""
+    vae = tvae.build({"name": "autoencoder", "latent_dim": D, "prior": "kl", "w_prior": beta}, 3)
+    t_vae = model("matrix", "mmd_joint", "mmd", beta=beta).float()
+    x = X.float()
+    terms = [built.objective(x, None, Streams(SEED)) for built in (t_vae, vae)]
+    assert terms[0]["loss"] == terms[1]["loss"]
+    assert terms[0]["reconstruction"] == terms[1]["reconstruction"]
+    assert terms[0]["kl"] == terms[1]["prior"]
+    for term in terms:
+        term["loss"].backward()
+    for part in ("encoder", "decoder"):
+        ours, theirs = (dict(getattr(built, part).named_parameters()) for built in (t_vae, vae))
+        for name, parameter in ours.items():
+            assert torch.equal(parameter.grad, theirs[name].grad), name
+            assert parameter.grad.abs().max() > 0
+    rest = [t_vae.q_psi, t_vae.h_xi]
+    assert all(parameter.grad is None for part in rest for parameter in part.parameters())
+
+
+def test_the_vaes_loss_is_the_elbo():
+    """-log p(x|z) + KL, also where the prior is another divergence or none."""
+    q, z = None, None
+    for prior, weight in (("kl", None), ("kl", 0.5), ("mmd", 3.0), (None, None)):
+        vae = tvae.build(
+            {"name": "autoencoder", "latent_dim": D, "prior": prior, "w_prior": weight}, 3
+        ).double()
+        q, z = posterior(vae, X, "posterior/0")
+        expected = {"reconstruction": nll(vae, z, X)}
+        if prior == "kl":
+            expected["prior"] = (weight or 1) * kl_divergence(q, Normal(0.0, 1.0)).sum(1).mean()
+        elif prior == "mmd":
+            expected["prior"] = weight * mmd(z, noise("prior", D))
+        for views in (None, Views(X_1, X_2)):
+            found = vae.objective(X, views, Streams(SEED))
+            assert list(found) == ["loss", *expected]
+            for name, value in expected.items():
+                torch.testing.assert_close(found[name], value, rtol=1e-9, atol=0)
+            torch.testing.assert_close(found["loss"], sum(expected.values()), rtol=1e-9, atol=0)
+
+
+@pytest.mark.parametrize("prior", ["kl", "mmd", None])
+def test_with_views_the_autoencoder_sums_over_the_three_images(prior):
+    """VAE+ of Sec. 3: the same three likelihoods as T_VAE's, and a prior term for each."""
+    plus = tvae.build(
+        {"name": "autoencoder", "latent_dim": D, "prior": prior, "views": True}, 3
+    ).double()
+    laws, samples = zip(
+        *(posterior(plus, x, f"posterior/{i}") for i, x in enumerate((X, X_1, X_2))), strict=True
+    )
+    found = plus.objective(X, Views(X_1, X_2, invertible=False), Streams(SEED))
+    likelihoods = sum(nll(plus, z, x) for z, x in zip(samples, (X, X_1, X_2), strict=True))
+    torch.testing.assert_close(found["reconstruction"], likelihoods, rtol=1e-9, atol=0)
+    if prior == "kl":
+        expected = sum(kl_divergence(law, Normal(0.0, 1.0)).sum(1).mean() for law in laws)
+        torch.testing.assert_close(found["prior"], expected, rtol=1e-9, atol=0)
+    elif prior == "mmd":
+        generator = Streams(SEED)("prior")
+        draws = [torch.randn(B, D, generator=generator, dtype=torch.float64) for _ in range(3)]
+        expected = 10 * sum(mmd(z, pi) for z, pi in zip(samples, draws, strict=True))
+        torch.testing.assert_close(found["prior"], expected, rtol=1e-9, atol=1e-12)
+    else:
+        assert "prior" not in found
+    # the view's likelihood is the one that T_VAE has of the same seed
+    t_vae = model().objective(X, Views(X_1, X_2), Streams(SEED))
+    torch.testing.assert_close(found["reconstruction"], t_vae["reconstruction"])
+
+
+@pytest.mark.parametrize(("views", "wanted"), [(False, False), (True, True)])
+def test_who_wants_views(views, wanted):
+    built = tvae.build({"name": "autoencoder", "latent_dim": D, "views": views})
+    assert built.uses_views is wanted
+    assert not built.has_T
+    assert model().uses_views
+    assert model().has_T
+
+
+def test_T_starts_near_the_identity():
+    """With h_xi as it is initialised, r(z, T) is near z for every form."""
+    z_1, z_2 = torch.randn(2, B, D, generator=torch.Generator().manual_seed(0))
+    for form in ("additive", "matrix", "matrix_z", "matrix_free"):
+        built = tvae.build(
+            {"name": "tvae", "latent_dim": D, "latent_transform": form, "coherence": "kl",
+             "prior": "kl"}
+        )  # fmt: skip
+        moved = built.r(z_1, built.infer_T(z_1, z_2))
+        assert (moved - z_1).norm() < 0.02 * z_1.norm()
+        assert not torch.equal(moved, z_1)
+
+
+def test_T_is_relative_to_the_forms_identity():
+    built = model()
+    shift = torch.arange(D) + 1.0
+    z_1, z_2 = torch.randn(2, B, D, generator=torch.Generator().manual_seed(0)).double()
+    before = built.infer_T(z_1, z_2)
+    built.r.identity = lambda: shift
+    torch.testing.assert_close(built.infer_T(z_1, z_2), before + shift)
+
+
+@pytest.mark.parametrize("option", ["w_coherence", "w_prior", "w_prior_T", "beta"])
+@pytest.mark.parametrize("value", [-0.1, float("nan")])
+def test_an_impossible_weight_is_refused(option, value):
+    with pytest.raises(ValueError, match=f"{option} must be at least 0"):
+        model(**{option: value})
+
+
+@pytest.mark.parametrize("option", ["hidden", "hidden_T"])
+@pytest.mark.parametrize("value", [0, -2])
+def test_an_impossible_width_is_refused(option, value):
+    with pytest.raises(ValueError, match="hidden layers must be at least 1"):
+        model(**{option: value})
+
+
+def test_widths_are_those_asked_for():
+    built = model(hidden_T=6)
+    assert [layer.out_features for layer in built.q_psi.layers[::2]] == [8, 8, 2 * D]
+    assert [layer.out_features for layer in built.h_xi.layers[::2]] == [6, 6, D]
+    np.testing.assert_equal(model().h_xi.layers[0].out_features, 8)

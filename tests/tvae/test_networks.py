@@ -1,0 +1,137 @@
+"""The networks of Appendix B: shapes, parameter counts worked out by hand, and the fast last layer.
+
+A padding or a width that is off by one still trains; it is then another architecture than the one
+that the report names.
+"""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from tvae.networks import Decoder, Encoder, PairNetwork, ToPixels
+
+
+def count(network: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def sizes(network: nn.Module, x: torch.Tensor) -> list[tuple[int, ...]]:
+    """(channels, side) after every layer with weights."""
+    found = []
+    for layer in network.layers:
+        x = layer(x)
+        if not isinstance(layer, nn.ReLU):
+            found.append((x.shape[1], x.shape[2]))
+    return found
+
+
+@pytest.mark.parametrize(("latent_dim", "parameters"), [(10, 221_972), (100, 590_792)])
+def test_encoder_parameters(latent_dim, parameters):
+    """16 weights a filter and input, one bias a filter: filters 32, 32, 64, 128, 2D."""
+    by_hand = (
+        (16 * 1 + 1) * 32
+        + (16 * 32 + 1) * 32
+        + (16 * 32 + 1) * 64
+        + (16 * 64 + 1) * 128
+        + (16 * 128 + 1) * 2 * latent_dim
+    )
+    assert count(Encoder(latent_dim)) == by_hand == parameters
+
+
+@pytest.mark.parametrize(("latent_dim", "parameters"), [(10, 182_273), (100, 193_793)])
+def test_decoder_parameters(latent_dim, parameters):
+    """A 1x1 layer of 128, then 16 weights an input and output: 64, 32, 32, 1."""
+    by_hand = (
+        (latent_dim + 1) * 128
+        + (16 * 128 + 1) * 64
+        + (16 * 64 + 1) * 32
+        + (16 * 32 + 1) * 32
+        + (16 * 32 + 1) * 1
+    )
+    assert count(Decoder(latent_dim)) == by_hand == parameters
+
+
+@pytest.mark.parametrize(
+    ("latent_dim", "outputs", "parameters"),
+    [(10, 20, 1_042_020), (10, 100, 1_122_100), (100, 10_000, 11_212_000)],
+)
+def test_pair_network_parameters(latent_dim, outputs, parameters):
+    """2D -> 1000 -> 1000 -> outputs."""
+    assert count(PairNetwork(latent_dim, outputs)) == parameters
+
+
+@pytest.mark.parametrize(("side", "sides"), [(28, [14, 7, 4, 2, 1]), (40, [20, 10, 6, 3, 1])])
+def test_encoder_sizes(side, sides):
+    encoder = Encoder(5)
+    x = torch.rand(3, 1, side, side)
+    assert sizes(encoder, x) == list(zip([32, 32, 64, 128, 10], sides, strict=True))
+    mean, logvar = encoder(x)
+    assert mean.shape == logvar.shape == (3, 5)
+    assert torch.equal(torch.cat([mean, logvar], 1), encoder.layers(x)[:, :, 0, 0])
+
+
+def test_decoder_sizes():
+    decoder = Decoder(5)
+    z = torch.randn(3, 5)
+    expected = [(128, 1), (64, 4), (32, 7), (32, 14), (1, 28)]
+    assert sizes(decoder, z[:, :, None, None]) == expected
+    assert decoder(z).shape == (3, 1, 28, 28)
+
+
+@pytest.mark.parametrize("network", [Encoder(3), Decoder(3), PairNetwork(3, 4)])
+def test_relu_between_all_layers_and_none_at_the_end(network):
+    kinds = [isinstance(layer, nn.ReLU) for layer in network.layers]
+    assert kinds == [False, True] * (len(kinds) // 2) + [False]
+
+
+@pytest.mark.parametrize(("channels", "side"), [(32, 14), (3, 5)])
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+def test_to_pixels_is_a_transposed_convolution(channels, side, memory_format):
+    """Output and all gradients: the same numbers in another order of summation."""
+    torch.manual_seed(0)
+    ours = ToPixels(channels).double()
+    theirs = nn.ConvTranspose2d(channels, 1, 4, stride=2, padding=1).double()
+    theirs.load_state_dict(ours.state_dict())
+    ours = ours.to(memory_format=memory_format)
+    x = torch.randn(4, channels, side, side, dtype=torch.float64, requires_grad=True)
+    y = x.detach().clone().requires_grad_()
+    found, expected = ours(x.to(memory_format=memory_format)), theirs(y)
+    torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
+    weight = torch.randn_like(expected)
+    for output in (found, expected):
+        (weight * output).sum().backward()
+    pairs = [(x.grad, y.grad), (ours.weight.grad, theirs.weight.grad)]
+    for one, other in [*pairs, (ours.bias.grad, theirs.bias.grad)]:
+        torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-11)
+
+
+def test_gain_scales_the_last_layer_alone():
+    networks = []
+    for gain in (1.0, 0.01):
+        torch.manual_seed(0)
+        networks.append(PairNetwork(3, 7, hidden=5, gain=gain))
+    full, small = networks
+    for i in (0, 2):
+        assert torch.equal(full.layers[i].weight, small.layers[i].weight)
+    for name in ("weight", "bias"):
+        ratio = getattr(small.layers[4], name) / getattr(full.layers[4], name)
+        torch.testing.assert_close(ratio, torch.full_like(ratio, 0.01))
+
+
+def test_the_pair_network_sees_which_is_first():
+    torch.manual_seed(0)
+    network = PairNetwork(3, 7, hidden=5)
+    z_1, z_2 = torch.randn(2, 4, 3)
+    first, second, last = network.layers[0], network.layers[2], network.layers[4]
+    hidden = (torch.cat([z_1, z_2], 1) @ first.weight.T + first.bias).clamp_min(0)
+    hidden = (hidden @ second.weight.T + second.bias).clamp_min(0)
+    torch.testing.assert_close(network(z_1, z_2), hidden @ last.weight.T + last.bias)
+    assert not torch.allclose(network(z_1, z_2), network(z_2, z_1))
+
+
+@pytest.mark.parametrize("hidden", [0, -1])
+def test_an_impossible_width_is_refused(hidden):
+    with pytest.raises(ValueError, match="hidden layers must be at least 1"):
+        PairNetwork(3, 4, hidden)
