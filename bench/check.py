@@ -14,6 +14,9 @@ from bench.config import PLUGINS, Arm, Problem, Section, Study, Trainer, Tree, p
 from tvae import registry
 from tvae.registry import Registry, unknown_name
 
+PIXELS = 28
+"""Height and width of the images that a model is trained on."""
+
 WORDING = {
     "missing": "is missing",
     "int_type": "must be a whole number",
@@ -133,6 +136,18 @@ def check_names(study: Study, dropped: set[str]) -> list[Problem]:
     known("data.train", "data set", study.data.train, labels)
     for i, label in enumerate(study.data.transfer):
         known(f"data.transfer.{i}", "data set", label, labels)
+    if study.data.train in labels:
+        from tvae import data
+
+        pixels = data.source(study.data.source(study.data.train)["name"]).pixels
+        if pixels != PIXELS:
+            message = f"its images have {pixels} pixels a side, the models take {PIXELS}"
+            problems.append(Problem("data.train", f"{message}; {study.data.train} can be transfer"))
+    if study.data.variants != 1 and {*study.data.labels} <= {*labels}:
+        sources = [study.data.source(label) for label in study.data.labels]
+        if not any("variants" in source for source in sources):
+            names = ", ".join(source["name"] for source in sources)
+            problems.append(Problem("data.variants", f"none of {names} comes in variants"))
     arms = [*study.arms, *study.baselines]
     for name in study.baselines:
         if name in study.arms:

@@ -31,7 +31,7 @@ def slug(name: str) -> str:
     """A folder name for a name given by a person: itself if harmless, else a stem and a hash."""
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
     stem = re.sub(r"[^A-Za-z0-9_-]+", "-", plain).strip("-")[:60]
-    if stem == name:
+    if stem and stem == name:
         return name
     return f"{stem or 'study'}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 

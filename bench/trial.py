@@ -32,7 +32,8 @@ from tvae.pictures import pictures
 from tvae.streams import Streams
 from tvae.trainer import Diverged, Record, State, Training, fit
 
-VALIDATION_IMAGES = 500
+VALIDATION_IMAGES = 100
+"""Enough for a curve, few enough that the cheapest model's training takes no 3 % longer."""
 
 
 def main(

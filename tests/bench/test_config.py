@@ -101,7 +101,7 @@ def test_budget_then_study_then_command_line(tmp_path):
 
 def test_the_budget_of_the_command_line_replaces_the_file_s():
     assert smoke().trainer.steps == 20
-    assert smoke("budget=quick").trainer.steps == 200
+    assert smoke("budget=quick").trainer.steps == 160
     assert len(smoke("budget=quick").seeds) == 3
 
 
@@ -304,6 +304,8 @@ WRONG = [
     ("device=gpu", "device: must be 'auto', 'cpu', 'cuda' or 'mps', got \"gpu\""),
     ("keep=lst", "keep: must be 'last', 'none' or 'all', got \"lst\""),
     ("dry_run=maybe", 'dry_run: must be true or false, got "maybe"'),
+    ("data.variants=0", "data.variants: must be at least 1, got 0"),
+    ("data.variants=2", "data.variants: none of fashion_mnist_small, affnist_small comes in"),
     ("data=3", "data: must be a mapping of names to values, got 3"),
     ("arms=3", "arms: must be a mapping of names to values, got 3"),
     ("arms=[]", "arms: must have 1 or more entries, got {}"),

@@ -9,7 +9,7 @@ import json
 import math
 
 import pytest
-from conftest import TINY, bench, write
+from conftest import TINY, bench
 
 from bench.store import Result
 from bench.tracking import Guarded, NullTracker, flatten
@@ -186,10 +186,3 @@ def test_an_interrupt_is_no_failure_of_the_tracker():
 
 def test_flatten():
     assert flatten({"a": {"b": {"c": 1}}, "d": [1, 2]}) == {"a.b.c": 1, "d": [1, 2]}
-
-
-def test_switched_off_there_is_no_database(tmp_path):
-    write(tmp_path)
-    arguments = ("seeds=1", "arms=[vae]", "primary.treatment=vae", "tracking.enabled=false")
-    assert bench(tmp_path, "study=tiny.yaml", *arguments).status == 2  # one arm is no comparison
-    assert not (tmp_path / "mlflow.db").exists()

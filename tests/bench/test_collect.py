@@ -1,0 +1,124 @@
+"""Results of trials -> rows and manifest, against a hand-made study of two trials."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from conftest import TINY, installed, study, trials
+
+from bench import collect
+from bench.store import Result, Store
+from reports import rows as schema
+
+
+def measured(name: str, value: float | None, source: str, unit: str = "nats") -> dict:
+    return {"name": name, "value": value, "unit": unit, "direction": "lower", "source": source}
+
+
+@pytest.fixture
+def given(tmp_path):
+    return study(folder=tmp_path, baselines=["vae_plus"], seeds=1)
+
+
+@pytest.fixture
+def results(given):
+    vae, additive, _ = trials(given)
+    return {
+        vae.training_key: Result(
+            "done",
+            measurements=[
+                measured("nll", 500.0, "likelihood"),
+                measured("coherence/gap", None, "coherence"),
+                measured("cost/parameters", 123.0, "cost"),
+            ],
+        ),
+        additive.training_key: Result("failed", "it broke"),
+    }
+
+
+def test_one_row_per_measurement(given, results):
+    vae = trials(given)[0]
+    found = collect.rows(given, trials(given), results)
+    assert [row["metric"] for row in found] == ["nll", "coherence/gap", "cost/parameters"]
+    assert list(found[0]) == list(schema.COLUMNS)
+    assert found[0] == {
+        "study": "tiny",
+        "arm": "vae",
+        "role": "arm",
+        "seed": 0,
+        "stage": "confirm",
+        "status": "done",
+        "trial": vae.training_key,
+        "evaluation": vae.evaluation_key,
+        "metric": "nll",
+        "value": 500.0,
+        "unit": "nats",
+        "direction": "lower",
+        "fingerprint": vae.fingerprints["likelihood"],
+        "split": "test",
+    }
+    assert math.isnan(found[1]["value"])
+
+
+def described(given, results, store):
+    with installed():
+        return collect.manifest(given, trials(given), results, store, {"torch": "2"}, "the command")
+
+
+def test_every_trial_of_the_plan_is_in_the_manifest(given, results, tmp_path):
+    manifest = described(given, results, Store(tmp_path, given.name))
+    assert [(t["arm"], t["role"], t["status"], t["reason"]) for t in manifest["trials"]] == [
+        ("vae", "arm", "done", ""),
+        ("additive", "arm", "failed", "it broke"),
+        ("vae_plus", "baseline", "interrupted", "has not ended"),
+    ]
+    arms = manifest["study"]["arms"]
+    assert arms["vae"]["parameters"] == 123
+    assert "parameters" not in arms["additive"]
+    assert arms["vae_plus"]["published"] == "VAE+"
+    assert arms["additive"]["summary"] == TINY["arms"]["additive"]["summary"]
+    assert manifest["study"]["command"] == "the command"
+    assert manifest["environment"] == {"torch": "2"}
+
+
+def test_the_declared_family_of_contrasts(tmp_path):
+    """Further contrasts on the primary metric, and the primary contrast on further metrics."""
+    secondary = {"contrasts": [["vae", "additive"]], "metrics": {"elbo": 2.0}}
+    given = study(folder=tmp_path, secondary=secondary)
+    manifest = described(given, {}, Store(tmp_path, given.name))
+    primary = manifest["study"]["primary"]
+    assert primary == TINY["primary"]
+    assert manifest["study"]["secondary"] == [
+        {**primary, "treatment": "vae", "control": "additive"},
+        {**primary, "metric": "elbo", "equivalence": 2.0},
+    ]
+
+
+def test_where_the_data_lay_is_no_part_of_the_report(tmp_path):
+    given = study("data.root=/home/somebody", folder=tmp_path)
+    manifest = described(given, {}, Store(tmp_path, given.name))
+    assert "/home/somebody" not in str(manifest)
+
+
+def test_what_is_written_is_what_the_report_accepts(given, results, tmp_path):
+    store = Store(tmp_path / "runs", given.name)
+    files = store.trial(trials(given)[0].training_key)
+    files.path.mkdir(parents=True)
+    files.write_records([{"step": 1.0}])
+    manifest = described(given, results, store)
+    collect.write(store, collect.rows(given, trials(given), results), manifest)
+    frame = schema.load("tiny", tmp_path / "runs")
+    assert len(frame) == 3
+    loaded = schema.load_manifest("tiny", tmp_path / "runs")
+    assert loaded == manifest
+    assert loaded["trials"][0]["curve"] == f"trials/{files.path.name}/curve.jsonl"
+    assert loaded["trials"][0]["pictures"] is None
+
+
+def test_nothing_measured_yet_is_an_empty_table(given, tmp_path):
+    store = Store(tmp_path / "runs", given.name)
+    collect.write(store, [], described(given, {}, store))
+    frame = schema.load("tiny", tmp_path / "runs")
+    assert frame.empty
+    assert dict(frame.dtypes.astype(str)) == dict(schema.COLUMNS)

@@ -1,0 +1,101 @@
+"""The truth on disk: names given by people are harmless, and half a file is no file."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from bench.store import Result, Store, TrialFolder, slug
+
+
+@given(st.text())
+@example("..")
+@example("../../etc/passwd")
+@example("/etc/passwd")
+@example("a\0b")
+@example("con\n")
+@example("")
+@example("x" * 300)
+@example("Ünïcode 中文")
+def test_any_name_is_one_harmless_folder(name):
+    assert re.fullmatch(r"[A-Za-z0-9_-]{1,69}", slug(name))
+    assert Store(Path("runs"), name).path.parent == Path("runs")
+
+
+@given(st.text(max_size=20), st.text(max_size=20))
+@example("a b", "a-b")
+@example("a/b", "a\\b")
+@example("é", "e")
+@example("-a", "a")
+def test_two_names_are_two_folders(a, b):
+    assert (slug(a) == slug(b)) == (a == b)
+
+
+@given(st.from_regex(r"[a-z0-9_]{1,40}", fullmatch=True))
+def test_a_plain_name_is_its_own_folder(name):
+    assert slug(name) == name
+
+
+@pytest.fixture
+def folder(tmp_path) -> TrialFolder:
+    return TrialFolder(tmp_path)
+
+
+RESULT = Result(
+    "done",
+    evaluation="0a1b",
+    measurements=[{"name": "nll", "value": None, "unit": "nats", "direction": "lower"}],
+    facts={"seconds": 1.5, "steps": 8},
+    notes=["a note"],
+)
+
+
+def test_a_result_comes_back(folder):
+    folder.write_result(RESULT)
+    assert folder.result() == RESULT
+
+
+def test_a_result_that_is_not_intact_is_none(folder):
+    assert folder.result() is None
+    folder.write_result(RESULT)
+    path = folder.path / "result.json"
+    content = path.read_bytes()
+    for damaged in (
+        content[:-5],
+        b"",
+        b"\xff\xfe",
+        b"[]",
+        b"null",
+        b'"done"',
+        b"{}",
+        json.dumps({"status": "done", "added": 1}).encode(),
+    ):
+        path.write_bytes(damaged)
+        assert folder.result() is None, damaged
+
+
+def test_the_curve_up_to_a_step_without_its_torn_end(folder):
+    """A driver may be killed in the middle of a line."""
+    records = [{"step": float(step), "loss": 1 / step} for step in (2, 4, 6)]
+    assert folder.records() == []
+    folder.write_records(records)
+    assert folder.records() == records
+    assert folder.records(up_to=4) == records[:2]
+    with folder.curve.open("a") as file:
+        file.write('{"step": 8, "lo')
+    assert folder.records() == records
+    folder.write_records(records[:1])
+    assert folder.records() == records[:1]
+
+
+def test_writing_leaves_nothing_beside_the_file(tmp_path):
+    store = Store(tmp_path / "runs", "a study")
+    store.write("study.yaml", "name: é\n")
+    assert (store.path / "study.yaml").read_text(encoding="utf-8") == "name: é\n"
+    assert [path.name for path in store.path.iterdir()] == ["study.yaml"]
+    assert store.trial("0a1b").path == store.path / "trials" / "0a1b"
