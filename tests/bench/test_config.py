@@ -620,7 +620,6 @@ def test_help_lists_all_that_can_be_named_and_imports_nothing_heavy():
     assert shown.returncode == 0, shown.stderr
     for name in ("smoke", "quick", "matrix_z", "mmd_joint", "rotation_crop", "tvae", "likelihood"):
         assert name in shown.stdout
-    assert Path(REPOSITORY / "studies/smoke.yaml").exists()
 
 
 def test_no_arguments_show_the_help_with_status_2(capsys):

@@ -6,9 +6,11 @@ it failed, and tells outcomes that nobody told.
 
 from __future__ import annotations
 
+import shutil
+
 import optuna
 import pytest
-from conftest import bench, study, trials
+from conftest import bench, study, trials, write
 from optuna.trial import TrialState
 
 from bench.store import Result
@@ -57,6 +59,26 @@ def test_after_a_killed_driver(resumed, finished):
     assert [row for row in found if row[2] != "COMPLETE"] == [("additive", 0, "FAIL", None)]
     complete = [row for row in found if row[2] == "COMPLETE"]
     assert sorted(complete) == sorted(table(finished.store / "optuna.db"))
+
+
+def test_one_arm_left_and_a_lost_database(finished, tmp_path):
+    """The Optuna study is the plan's, whatever is left to do; what is known is told again."""
+    shutil.copytree(finished.store, tmp_path / "runs" / "tiny")
+    write(tmp_path)
+    path = tmp_path / "runs" / "tiny" / "optuna.db"
+    frame = rows.load(tmp_path / "runs" / "tiny")
+    trial = frame[(frame.arm == "additive") & (frame.seed == 1)].trial.iloc[0]
+    before = table(path)
+    arguments = ("study=tiny.yaml", "tracking.enabled=false")
+
+    (path.parent / "trials" / trial / "result.json").unlink()
+    assert "1 to run" in bench(tmp_path, *arguments).out
+    assert table(path) == [*before, before[-1]]
+
+    (path.parent / "trials" / trial / "result.json").unlink()
+    path.unlink()
+    assert "1 to run" in bench(tmp_path, *arguments).out
+    assert sorted(table(path)) == sorted(before)
 
 
 def test_failures_are_told(faults):

@@ -1,8 +1,9 @@
 """What the harness costs on top of the optimisation: at most 3 % of a bare loop's time.
 
-Both loops run in one process, turn by turn, so that a busy machine slows both. The harness's part
-holds all that a trial does while it trains: records, the validation curve, the curve's file and
-checkpoints, as often as in the default budget. Start-up is left out.
+Both loops train one model in one process, turn by turn, so that a busy machine and the place of
+the weights in memory slow both. The harness's part holds all that a trial does while it trains:
+records, the validation curve, the curve's file and checkpoints, as often as in the default budget.
+Start-up is left out. The baseline VAE has the cheapest step, so that it shows most.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -21,24 +23,15 @@ from torch import Tensor
 from bench.config import REPOSITORY
 from bench.trial import Validation
 from tvae import checkpoint, data, registry
-from tvae.models.base import Model, Views, build
+from tvae.models.base import Views, build
 from tvae.trainer import State, Training, batch_order, fit
 
 LIMIT = 1.03
-STEPS = 5
 QUICK = yaml.safe_load((REPOSITORY / "studies/budgets/quick.yaml").read_text())["trainer"]
-TRAINING = Training(**QUICK)
-FORM = {"name": "tvae", "coherence": "kl", "prior": "mmd"}
 MODELS = {
-    "additive": {**FORM, "latent_transform": "additive"},
+    "additive": {"name": "tvae", "coherence": "kl", "prior": "mmd", "latent_transform": "additive"},
     "vae": {"name": "autoencoder", "prior": "kl"},
 }
-
-
-@pytest.fixture(scope="module")
-def dataset():
-    torch.set_num_threads(1)
-    return data.load("mnist_small")
 
 
 def bare(state: State, images: Tensor, family, batches: Tensor) -> None:
@@ -56,17 +49,23 @@ def bare(state: State, images: Tensor, family, batches: Tensor) -> None:
         state.optimizer.step()
 
 
-@pytest.mark.parametrize(("name", "rounds"), [("additive", 12), ("vae", 40)])
-def test_overhead(benchmark, dataset, tmp_path, name, rounds):
-    """Each part's least time over short rounds, put together as the budget has them."""
+@pytest.mark.parametrize(("name", "rounds"), [("additive", 50), ("vae", 150)])
+def test_overhead(benchmark, tmp_path, name, rounds):
+    """A step of each loop in turn; what comes with every record or checkpoint is timed by itself.
+
+    Neighbours on a machine disturb for seconds, so that only short turns disturb both loops alike.
+    """
+    torch.set_num_threads(1)
+    dataset = data.load("mnist_small")
     images = torch.as_tensor(dataset.train.images).unsqueeze(1)
     family = registry.families.make("rotation_crop")
-    # one state for both loops: where its weights lie in memory decides more than 3 %
     model = build({**MODELS[name], "latent_dim": 10}, seed=0).to(memory_format=torch.channels_last)
     state = State.start(model, seed=0)
-    batches = batch_order(len(images), TRAINING.batch_size, seed=0, epoch=0)[:STEPS]
+    quick = Training(**QUICK)
+    batches = batch_order(len(images), quick.batch_size, seed=0, epoch=0)
+    records = fit(state, images, family, replace(quick, steps=10_000, record_every=1))
     validation = Validation(dataset, 0, torch.device("cpu"))
-    spent: dict[str, list[float]] = {"bare": [], "harness": [], "validation": [], "checkpoint": []}
+    spent: dict[str, list[float]] = {"bare": [], "harness": [], "record": [], "checkpoint": []}
 
     @contextmanager
     def timed(what: str) -> Iterator[None]:
@@ -74,38 +73,28 @@ def test_overhead(benchmark, dataset, tmp_path, name, rounds):
         yield
         spent[what].append(time.process_time() - started)
 
-    def validate(model: Model) -> dict[str, float]:
-        with timed("validation"):
-            return validation(model)
+    def setup() -> None:
+        with timed("bare"):
+            bare(state, images, family, batches[:1])
 
-    def save(state: State) -> None:
+    def step() -> None:
+        with timed("harness"):
+            next(records)
+
+    bare(state, images, family, batches[:2])  # start-up
+    benchmark.pedantic(step, setup=setup, rounds=rounds)
+    for _ in range(7):
+        with timed("record"), torch.no_grad(), (tmp_path / "curve.jsonl").open("a") as curve:
+            curve.write(json.dumps(validation(model)) + "\n")
         with timed("checkpoint"):
             checkpoint.save_state(tmp_path, state.step, *state.tensors())
 
-    training = replace(TRAINING, steps=1000, record_every=STEPS, checkpoint_every=STEPS)
-    records = fit(state, images, family, training, validate=validate, save=save)
-
-    def setup() -> None:
-        with timed("bare"):
-            bare(state, images, family, batches)
-
-    def record() -> None:
-        with timed("harness"), (tmp_path / "curve.jsonl").open("a") as curve:
-            curve.write(json.dumps(next(records)) + "\n")
-
-    record()  # start-up; from now on a checkpoint and a record in every round
-    for times in spent.values():
-        times.clear()
-    benchmark.pedantic(record, setup=setup, rounds=rounds)
-
-    parts = zip(spent["harness"], spent["validation"], spent["checkpoint"], strict=True)
-    loop = min(whole - validated - saved for whole, validated, saved in parts)
-    harness = (
-        loop / STEPS
-        + min(spent["validation"]) / TRAINING.record_every
-        + min(spent["checkpoint"]) / TRAINING.checkpoint_every
+    median = {what: float(np.median(times)) for what, times in spent.items()}
+    loop = float(np.median(np.array(spent["harness"]) / np.array(spent["bare"])))
+    now_and_then = (
+        median["record"] / quick.record_every + median["checkpoint"] / quick.checkpoint_every
     )
-    ratio = harness / (min(spent["bare"]) / STEPS)
+    ratio = loop + now_and_then / median["bare"]
     benchmark.extra_info["ratio"] = round(ratio, 4)
-    print(f"\n{name}: {ratio:.4f} of a bare loop's time")
+    print(f"\n{name}: {ratio:.4f} of a bare loop's time ({loop:.4f} without the curve's points)")
     assert ratio <= LIMIT
