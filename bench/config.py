@@ -114,6 +114,7 @@ class Trainer(Section):
     learning_rate: Annotated[float, Field(gt=0)] = 1e-3
     schedule: Literal["halving", "cosine", "constant"] = "cosine"
     halve_every: Annotated[int, Field(ge=1)] = 50
+    wide_rate: Annotated[float, Field(gt=0)] = 1.0
     record_every: Annotated[int, Field(ge=1)] = 100
     checkpoint_every: Annotated[int, Field(ge=0)] = 500
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from conftest import TINY, installed, study, trials
+from harness import TINY, installed, study, trials
 
 from bench import collect
 from bench.store import Result, Store

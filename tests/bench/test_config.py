@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import REPOSITORY, TINY, bench, study, trials, write
+from harness import REPOSITORY, TINY, bench, study, trials, write
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 

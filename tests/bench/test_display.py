@@ -6,7 +6,7 @@ import io
 from dataclasses import replace
 
 import pytest
-from conftest import study, trials
+from harness import study, trials
 from rich.console import Console
 
 from bench import display

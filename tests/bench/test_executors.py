@@ -6,7 +6,7 @@ import json
 import signal
 
 import pytest
-from conftest import bench, installed, study, trials, until
+from harness import bench, installed, study, trials, until
 
 from bench import world
 from bench.executors.base import Finished, Job, Recorded, Started

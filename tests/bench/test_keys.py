@@ -14,7 +14,7 @@ import sys
 import textwrap
 
 import pytest
-from conftest import PLUGIN, REPOSITORY, write
+from harness import PLUGIN, REPOSITORY, write
 from hypothesis import given
 from hypothesis import strategies as st
 

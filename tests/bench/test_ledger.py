@@ -10,7 +10,7 @@ import shutil
 
 import optuna
 import pytest
-from conftest import bench, study, trials, write
+from harness import bench, study, trials, write
 from optuna.trial import TrialState
 
 from bench.store import Result

@@ -10,7 +10,7 @@ import copy
 from dataclasses import replace
 
 import pytest
-from conftest import TINY, WORLD, installed, study, trials
+from harness import TINY, WORLD, installed, study, trials
 
 from bench import keys
 from bench.config import merge

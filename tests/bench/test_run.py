@@ -12,7 +12,7 @@ import socket
 from pathlib import Path
 
 import pytest
-from conftest import bench, stop, write
+from harness import bench, stop, write
 
 from bench.run import Owned, owned
 from reports import rows

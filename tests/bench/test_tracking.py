@@ -9,7 +9,7 @@ import json
 import math
 
 import pytest
-from conftest import TINY, bench
+from harness import TINY, bench
 
 from bench.store import Result
 from bench.tracking import Guarded, NullTracker, flatten

@@ -11,7 +11,7 @@ import struct
 import numpy as np
 import pytest
 import torch
-from conftest import study
+from harness import study
 
 from bench import world
 from bench.config import ConfigError

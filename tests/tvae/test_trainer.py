@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 import tvae
-from tvae import checkpoint, registry
+from tvae import checkpoint, data, registry
 from tvae.trainer import Diverged, State, Training, batch, batch_order, fit
 
 N, B, SEED = 34, 8, 5  # four batches an epoch, two images left out
@@ -314,3 +314,32 @@ def test_an_exploding_T_is_a_divergence_and_no_crash():
 def test_too_few_images_are_refused():
     with pytest.raises(ValueError, match="34 images do not fill a batch of 35"):
         list(fit(start(PLUS), IMAGES, ROTATION, Training(1, 35)))
+
+
+# --- a trap -------------------------------------------------------------------------------------
+
+
+def test_h_xi_survives_the_first_steps():
+    """A T that is the same for every image looks like a result: no form differs from another.
+
+    At 1e-3 Adam kills h_xi's second hidden layer within 15 steps; the budgets' rate for the wide
+    networks must not. Real images, since noise has no views to tell apart.
+    """
+    images = torch.as_tensor(data.load("fashion_mnist_small").train.images[:2000]).unsqueeze(1)
+    family = registry.families.make("rotation_crop")
+    config = {"coherence": "kl", "prior": "mmd", "latent_transform": "additive"}
+    alive = {}
+    for wide_rate in (0.1, 1.0):
+        state = State.start(tvae.build({"name": "tvae", "latent_dim": 10, **config}, seed=0), 0)
+        training = Training(160, wide_rate=wide_rate, record_every=20)
+        records = fit(state, images, family, training)
+        next(records)
+        records.close()
+        _, views = batch(images, torch.arange(500), family, True, state.streams)
+        assert views is not None
+        with torch.no_grad():
+            pair = [state.model.embed(view) for view in (views.x_1, views.x_2)]
+            hidden = state.model.h_xi.layers[:4](torch.cat(pair, dim=1))
+        alive[wide_rate] = float((hidden > 0).float().mean())
+    assert alive[0.1] > 0.2
+    assert alive[1.0] < 0.02, "the trap is gone: wide_rate may go too"

@@ -21,7 +21,8 @@ class ProbeT(Metric):
 
     Five-fold cross-validated; angles as sine and cosine; ``T/r2_linear`` and ``T/r2_knn`` are
     means over the parameters, the rows below them one parameter each. ``difference/...`` probes
-    the latent difference E(f(x)) - E(x) instead, for any encoder.
+    the latent difference E(f(x)) - E(x) instead, for any encoder. ``T/spread`` is the standard
+    deviation of T over the images, mean over its dimensions: 0 says that h_xi has died.
 
     Args:
         images: held-out images, at least 10.
@@ -36,13 +37,14 @@ class ProbeT(Metric):
 
     def directions(self, labels: Sequence[str]) -> dict[str, Direction]:
         """What is measured, and which way is better."""
-        return dict.fromkeys(
-            (f"{kind}/r2_{way}" for kind in ("T", "difference") for way in ("linear", "knn")),
-            "higher",
-        )
+        out: dict[str, Direction] = {}
+        for kind in ("T", "difference"):
+            out |= {f"{kind}/r2_linear": "higher", f"{kind}/r2_knn": "higher"}
+            out[f"{kind}/spread"] = "none"
+        return out
 
     def __call__(self, context: Context) -> list[Measurement]:
-        """``T/r2_linear``, ``T/r2_knn``, one row a parameter, and the same of the difference."""
+        """``T/r2_linear``, ``T/r2_knn``, ``T/spread``, a row a parameter; of the difference too."""
         out = []
         probe = context.probe(self.images) if context.family.has_views else None
         for kind in ("T", "difference"):
@@ -50,6 +52,8 @@ class ProbeT(Metric):
             if probe is not None:
                 inputs = probe.t if kind == "T" else probe.e_1 - probe.e
             scores = {}
+            spread = NOT_APPLICABLE if inputs is None else float(inputs.std(0).mean())
+            out.append(Measurement(f"{kind}/spread", spread, "standard deviation", "none"))
             if probe is not None and inputs is not None:
                 targets = {
                     name: values.cpu().double().numpy()

@@ -70,7 +70,7 @@ class TVAE(Model):
         with self.streams.initialising("h_xi"):
             # the gain starts T near the identity, where r(z, T) is near z for every form
             width = hidden if hidden_T is None else hidden_T
-            self.h_xi = PairNetwork(latent_dim, self.r.parameter_size, width, gain=0.01)
+            self.h_xi = PairNetwork(latent_dim, self.r.parameter_size, width, gain=0.1)
         self.w_coherence = weight_of("w_coherence", w_coherence, self.coherence)
         self.w_prior = weight_of("w_prior", w_prior, self.prior)
         self.w_prior_T = weight_of("w_prior_T", w_prior_T)
