@@ -39,7 +39,9 @@ TRAINING = Training(steps=11, batch_size=B, record_every=4, checkpoint_every=3)
 
 
 def start(config, seed: int = SEED) -> State:
-    return State.start(tvae.build(config, seed), seed)
+    """As a trial does, memory layout included."""
+    model = tvae.build(config, seed).to(memory_format=torch.channels_last)
+    return State.start(model, seed)
 
 
 def seen(config, family=ROTATION, steps: int = 6) -> list[tuple[Tensor, ...]]:
@@ -130,7 +132,8 @@ def uninterrupted(config, folder) -> tuple[State, list[dict]]:
 
 def resumed(config, tensors, meta) -> tuple[State, list[dict]]:
     """From a fresh model of other weights, in what could be another process."""
-    state = State.start(tvae.build(config, SEED + 1), SEED)
+    state = start(config, SEED + 1)
+    state.streams.seed = SEED
     state.load(tensors, meta)
     return state, list(fit(state, IMAGES, ROTATION, TRAINING))
 
