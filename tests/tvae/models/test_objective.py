@@ -178,7 +178,7 @@ def test_every_term_and_every_gradient(form, divergence, prior, weights, inverti
     for name, value in expected.items():
         torch.testing.assert_close(found[name], value, rtol=1e-7, atol=0, msg=name)
         assert abs(value) > 1e-4, f"{name} is too small to be tested"
-    torch.testing.assert_close(found["loss"], sum(expected.values()), rtol=1e-9, atol=0)
+    torch.testing.assert_close(found["loss"], sum(expected.values()), rtol=1e-7, atol=0)
 
     parameters = dict(built.named_parameters())
     ours = torch.autograd.grad(found["loss"], parameters.values())
@@ -196,7 +196,7 @@ def test_default_weights_are_the_divergences(divergence, weight):
     found = built.objective(X, Views(X_1, X_2), Streams(SEED))
     marginal = "kl" if divergence == "kl" else "mmd"
     expected = reference(built, "additive", divergence, marginal, weights, True)
-    torch.testing.assert_close(found["loss"], sum(expected.values()), rtol=1e-9, atol=0)
+    torch.testing.assert_close(found["loss"], sum(expected.values()), rtol=1e-7, atol=0)
 
 
 @pytest.mark.parametrize("beta", [1.0, 0.25])
