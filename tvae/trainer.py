@@ -44,7 +44,7 @@ class Training:
         halve_every: epochs.
         wide_rate: factor on the learning rate of the wide networks q_psi and h_xi. At 1e-3 Adam
             moves a unit with 1,000 inputs so far in a step that h_xi's second hidden layer is dead
-            within 15, and T the same for every image from then on; the paper's 1e-4 does not.
+            within 20, and T the same for every image from then on; the paper's 1e-4 does not.
         record_every: steps between two points of the curves.
         checkpoint_every: steps between two checkpoints; 0: none.
     """

@@ -325,7 +325,7 @@ def test_too_few_images_are_refused():
 def test_h_xi_survives_the_first_steps():
     """A T that is the same for every image looks like a result: no form differs from another.
 
-    At 1e-3 Adam kills h_xi's second hidden layer within 15 steps; the budgets' rate for the wide
+    At 1e-3 Adam kills h_xi's second hidden layer within 20 steps; the budgets' rate for the wide
     networks must not. Real images, since noise has no views to tell apart.
     """
     images = torch.as_tensor(data.load("fashion_mnist_small").train.images[:2000]).unsqueeze(1)
