@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from reports import rows as schema
-from reports.rows import Manifest, setting
+from reports.rows import Manifest, Study, latent_size, setting, trained_on
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from reports.statistics import Answer
 
 REPORT = "report.html"
+
+Value = TypeVar("Value")
 
 
 def build(folder: Path) -> Path:
@@ -50,13 +53,14 @@ def render(folder: Path, manifest: Manifest, rows: pd.DataFrame) -> str:
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    from reports import figures, published, statistics, tables
+    from reports import factorial, figures, published, statistics, tables
 
     study = manifest["study"]
     answer = statistics.answer(study, rows)
     curves, unread_curves = figures.load_curves(folder, manifest)
     seed, galleries, unread_pictures = figures.galleries(folder, manifest)
     everything = (answer.primary, *answer.secondary)
+    crossing, tuned = factorial.analyse(study, rows), study.get("tuning")
     beside = published.beside(study, rows)
     environment = Environment(
         loader=PackageLoader("reports", ""),
@@ -77,6 +81,15 @@ def render(folder: Path, manifest: Manifest, rows: pd.DataFrame) -> str:
         secondary=tables.contrasts(answer.secondary, adjusted=True),
         notes=tables.notes(everything),
         forest=figures.forest(everything),
+        crossing=crossing,
+        main_effects=tables.effects(crossing.main if crossing else ()),
+        interactions=tables.effects(crossing.interactions if crossing else ()),
+        effect_notes=tables.effect_notes(crossing.effects if crossing else ()),
+        cell_means=figures.cell_means(crossing) if crossing else (),
+        tuned=tuned,
+        tuning=tables.tuning(study, tuned) if tuned else None,
+        candidates=tables.candidates(study, tuned) if tuned else (),
+        many=len(study["arms"]) > tables.MANY_ARMS,
         metrics=tables.metrics(study, rows, details=False),
         details=tables.metrics(study, rows, details=True),
         published=tables.beside_published(beside),
@@ -95,18 +108,25 @@ def render(folder: Path, manifest: Manifest, rows: pd.DataFrame) -> str:
 
 def facts(manifest: Manifest) -> list[tuple[str, str]]:
     """What the answer rests on: budget, data, seeds, and trials done, as label and text."""
+    from reports import tables
+
     study, config = manifest["study"], manifest["study"]["config"]
-    trials = [trial for trial in manifest["trials"] if trial["stage"] == "confirm"]
-    done = sum(trial["status"] == "done" for trial in trials)
     found = [("budget", f"{study['budget']}: {study['budget_summary']}")]
-    data = [f"{path} {_words(value)}" for path, value in schema.flat(setting(config, "data"))]
+    data = dict(schema.flat(setting(config, "data")))
+    data |= {"train": trains} if (trains := _distinct(study, trained_on)) else {}
     if data:
-        found.append(("data", ", ".join(data)))
-    latent_dim = setting(config, "model.latent_dim")
-    if latent_dim is not None:
-        found.append(("latent size", str(latent_dim)))
+        found.append(("data", ", ".join(f"{path} {_words(data[path])}" for path in data)))
+    sizes = _distinct(study, latent_size)
+    if sizes:
+        found.append(("latent size", _words(sizes)))
     found.append(("seeds", f"{len(study['seeds'])} ({', '.join(map(str, study['seeds']))})"))
-    found.append(("trials", f"{done} of {len(trials)} done"))
+    ends = [trial["status"] for trial in manifest["trials"] if trial["stage"] == "confirm"]
+    done, others = tables.outcomes(ends)
+    found.append(("trials", f"{done} of {len(ends)} done" + (f" ({others})" if others else "")))
+    if "tuning" in study:
+        tuning = study["tuning"]
+        each = f"{tuning['trials']} candidates per arm × {len(tuning['seeds'])} seeds"
+        found.append(("tuning", f"{each}, {tuning['sampler']}"))
     return found
 
 
@@ -121,9 +141,9 @@ def limits(manifest: Manifest, answer: Answer) -> list[str]:
             f"Not that {treatment} and {control} are equal: an interval that decides nothing is no "
             "evidence of sameness."
         )
-    train = setting(study["config"], "data.train")
+    trains = " and ".join(_distinct(study, trained_on, (treatment, control)))
     found.append(
-        f"Nothing beyond {train or 'this data'}, this budget and these settings: the interval "
+        f"Nothing beyond {trains or 'this data'}, this budget and these settings: the interval "
         "covers the spread between seeds, not between data sets, sizes or lengths of training."
     )
     if study["secondary"]:
@@ -175,15 +195,23 @@ def _settings(given: Sequence[str]) -> dict[str, str]:
     return found
 
 
+def _distinct(
+    study: Study, of: Callable[[Study, str], Value | None], arms: Sequence[str] | None = None
+) -> list[Value]:
+    """What there is of the arms (by default all), each once."""
+    values = [of(study, arm) for arm in (study["arms"] if arms is None else arms)]
+    return [value for value in dict.fromkeys(values) if value is not None]
+
+
 def _words(value: object) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _breakable(text: str) -> Markup:
-    """The text, escaped, with leave to break its line after a slash or an underscore."""
+    """The text, escaped, with leave to break its line after a slash, an underscore or a dot."""
     from markupsafe import Markup, escape
 
-    return Markup(str(escape(text)).replace("/", "/<wbr>").replace("_", "_<wbr>"))
+    return Markup(re.sub("([/_.])", r"\1<wbr>", str(escape(text))))
 
 
 def _replace(path: Path, content: bytes) -> None:

@@ -23,8 +23,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from reports.factorial import Factorial, Means
 from reports.rows import Manifest, Study, confirmed
 from reports.statistics import Comparison, Interval, interval_text, number
+from reports.tables import MANY_ARMS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,6 +44,7 @@ GUIDE = (0, 170, 60)  # Fig. 3's green vertical lines
 
 CURVES = ("validation/elbo", "train/loss")
 MOST_POINTS = 200  # of one curve: more cannot be seen
+MOST_DRAWN = 20_000  # of all curves of a term together: more make the page heavy
 MOST_IMAGES = 10  # of one panel
 
 _INK = "#0a0b0c"  # stands for the reader's text colour until the SVG is written
@@ -105,7 +108,7 @@ def primary_pairs(found: Comparison, rows: pd.DataFrame) -> Figure | None:
                 (0, 1), [measured[side, seed] for side in sides], "o-", color=NEUTRAL,
                 mfc=COLOURS["arm"], mec="white", mew=0.6, ms=7, lw=1.2,
             )  # fmt: skip
-        values.set_xticks((0, 1), [_short(side, 15) for side in sides])
+        values.set_xticks((0, 1), [_two_lines(side, 15) for side in sides])
         values.set_xlim(-0.35, 1.35)
         values.set_ylabel(_axis(contrast["metric"], found.pairs.unit, found.pairs.direction))
         _difference_panel(differences, found)
@@ -127,7 +130,9 @@ def primary_values(study: Study, rows: pd.DataFrame) -> Figure:
     # One figure, one way of measuring: values measured otherwise are left out like missing ones.
     measured = measured[measured.fingerprint.isin(measured.fingerprint.mode()[:1])]
     names = list(study["arms"])
-    with _chart(5.3, 0.9 + 0.29 * len(names)) as canvas:
+    # Many arms have the page's width and long names, such as those of a crossing.
+    width, height, most = (5.3, 0.29, 24) if len(names) <= MANY_ARMS else (7.6, 0.2, 40)
+    with _chart(width, 0.9 + height * len(names)) as canvas:
         axes = canvas.subplots()
         for _, seed in measured.groupby("seed"):
             row = seed.set_index("arm").value.reindex(names)
@@ -146,7 +151,7 @@ def primary_values(study: Study, rows: pd.DataFrame) -> Figure:
                 mec="white", mew=0.6, zorder=3,
             )  # fmt: skip
             axes.plot(own.value.mean(), y, "|", color=_INK, ms=13, mew=1.4, zorder=4)
-        axes.set_yticks(range(len(names)), [_short(name) for name in names])
+        axes.set_yticks(range(len(names)), [_short(name, most) for name in names])
         for name, tick in zip(names, axes.get_yticklabels(), strict=True):
             if name in (primary["treatment"], primary["control"]):
                 tick.set_fontweight("bold")
@@ -163,6 +168,15 @@ def primary_values(study: Study, rows: pd.DataFrame) -> Figure:
         f"{name} {number(group.mean())}" for name, group in measured.groupby("arm").value
     )
     return Figure(drawn, f"Dots per seed of {primary['metric']}. Means: {means or 'no values'}.")
+
+
+def cell_means(found: Factorial) -> tuple[Figure, ...]:
+    """A heat map for each pair of factors: marginal means, half-widths of their intervals.
+
+    All share one scale of colour, on which darker is better.
+    """
+    every = np.concatenate([means.mean.ravel() for means in found.means] or [np.zeros(0)])
+    return tuple(_heat_map(found, means, every.min(), every.max()) for means in found.means)
 
 
 def forest(comparisons: Sequence[Comparison]) -> Figure | None:
@@ -221,13 +235,17 @@ def load_curves(folder: Path, manifest: Manifest) -> tuple[pd.DataFrame, list[st
 
     records: list[tuple[str, int, float, str, float]] = []
     problems = []
-    for trial in manifest["trials"]:
-        if trial["stage"] != "confirm" or trial["curve"] is None:
-            continue
-        lines, problem = _json_lines(folder / trial["curve"])
+    curves = [
+        (trial, trial["curve"])
+        for trial in manifest["trials"]
+        if trial["stage"] == "confirm" and trial["curve"] is not None
+    ]
+    most = min(MOST_POINTS, max(2, MOST_DRAWN // max(1, len(curves))))
+    for trial, path in curves:
+        lines, problem = _json_lines(folder / path)
         if problem:
             problems.append(f"curve of {trial['arm']}, seed {trial['seed']}: {problem}")
-        every = math.ceil(len(lines) / MOST_POINTS) or 1
+        every = math.ceil(len(lines) / most) or 1
         for i, line in enumerate(lines):
             step = line.get("step")
             if step is None or not _finite(step) or ((len(lines) - 1 - i) % every and i):
@@ -504,7 +522,7 @@ def _forest_panel(axes: Axes, metric: str, group: Sequence[Comparison]) -> None:
     axes.axvline(0, color=_INK, lw=0.8, zorder=0)
     axes.set_xlim(-1.03 * reach, 1.03 * reach)
     axes.set_ylim(len(group) - 0.5, -0.5)
-    axes.set_yticks(range(len(group)), [_who(found, 18) for found in group])
+    axes.set_yticks(range(len(group)), [_who_in_lines(found) for found in group])
     axes.tick_params(axis="y", length=0)
     pairs = group[0].pairs
     axes.set_xlabel(f"difference in {_axis(metric, pairs.unit, pairs.direction)}")
@@ -518,7 +536,7 @@ def _curve_figure(study: Study, term: str, curves: pd.DataFrame) -> Figure:
     import seaborn as sns
 
     names = [name for name in study["arms"] if (curves.arm == name).any()]
-    columns = min(4, len(names))
+    columns = min(4 if len(names) <= MANY_ARMS else 6, len(names))
     lines = math.ceil(len(names) / columns)
     # Only what is measured in the same way for every arm may share an axis: objectives differ.
     share = not term.startswith("train/")
@@ -530,7 +548,7 @@ def _curve_figure(study: Study, term: str, curves: pd.DataFrame) -> Figure:
             style = {"data": own, "x": "step", "y": "value", "ax": axes, "color": colour}
             sns.lineplot(**style, units="seed", estimator=None, lw=0.7, alpha=0.55)
             sns.lineplot(**style, errorbar=None, lw=1.8)
-            axes.set_title(_short(name))
+            axes.set_title(_two_lines(name, 24))
             axes.set(xlabel="", ylabel="")
         for axes in grid:
             axes.set_axis_off()
@@ -541,6 +559,45 @@ def _curve_figure(study: Study, term: str, curves: pd.DataFrame) -> Figure:
     last = curves.sort_values("step").groupby(["arm", "seed"]).value.last().groupby("arm").mean()
     said = "; ".join(f"{name} {number(value)}" for name, value in last.items())
     return Figure(drawn, f"{term} by step. At the last step: {said}.")
+
+
+def _heat_map(found: Factorial, means: Means, low: float, high: float) -> Figure:
+    import seaborn as sns
+    from seaborn.utils import relative_luminance
+
+    down, across = ([_two_lines(level, 12) for level in levels] for levels in means.levels)
+    halves = means.half[np.isfinite(means.half)]
+    digits = float(np.median(halves)) if len(halves) else None
+    words = [
+        [_mean_text(*cell, digits) for cell in zip(*line, strict=True)]
+        for line in zip(means.mean, means.half, strict=True)
+    ]
+    with _chart(1.3 + 0.88 * len(across), 0.8 + 0.46 * len(down)) as canvas:
+        axes = canvas.subplots()
+        sns.heatmap(
+            means.mean, ax=axes, vmin=low, vmax=high, annot=np.array(words), fmt="", cbar=False,
+            cmap="crest_r" if found.direction == "lower" else "crest", annot_kws={"fontsize": 8},
+            xticklabels=across, yticklabels=down,
+        )  # fmt: skip
+        for text, colour in zip(axes.texts, axes.collections[0].get_facecolor(), strict=True):
+            # seaborn writes white on mid-tones, where black is read better
+            text.set_color("black" if relative_luminance(colour) > 0.18 else "white")
+        axes.set_xlabel(_short(means.factors[1]))
+        axes.set_ylabel(_short(means.factors[0]))
+        axes.tick_params(length=0, labelrotation=0)
+        drawn = _svg(canvas)
+    said = "; ".join(
+        f"{level} with {other} {text.replace(chr(10), ' ')}"
+        for level, line in zip(means.levels[0], words, strict=True)
+        for other, text in zip(means.levels[1], line, strict=True)
+    )
+    who = " and ".join(means.factors)
+    return Figure(drawn, f"Marginal means of {found.metric} by {who}: {said}.")
+
+
+def _mean_text(mean: float, half: float, digits: float | None) -> str:
+    text = number(mean, digits)
+    return f"{text}\n±{number(half, digits)}" if math.isfinite(half) else text
 
 
 def _role_legend(canvas: Canvas, roles: Sequence[str]) -> None:
@@ -563,6 +620,22 @@ def _axis(metric: str, unit: str, direction: str) -> str:
 def _who(found: Comparison, most: int = 60) -> str:
     contrast = found.contrast
     return f"{_short(contrast['treatment'], most)} − {_short(contrast['control'], most)}"
+
+
+def _who_in_lines(found: Comparison) -> str:
+    contrast = found.contrast
+    treatment, control = (_short(contrast[side], 34) for side in ("treatment", "control"))
+    one = f"{treatment} − {control}"
+    return one if len(one) <= 38 else f"{treatment}\n− {control}"
+
+
+def _two_lines(name: str, most: int) -> str:
+    """A name on one line, or on two of at most `most` signs, broken between words if it can be."""
+    plain = _short(name, 2 * most)
+    if len(plain) <= most:
+        return plain
+    cut = max(plain.rfind(sign, 1, most) for sign in "-_ /") + 1 or most
+    return f"{plain[:cut]}\n{_short(plain[cut:], most)}"
 
 
 def _short(name: str, most: int = 24) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from reports.rows import Study, confirmed, flat, setting
+from reports.rows import Study, confirmed, flat, latent_size, setting, trained_on
 from reports.statistics import Interval, t_interval
 
 if TYPE_CHECKING:
@@ -41,9 +41,13 @@ class Published:
 
 @dataclass(frozen=True)
 class Beside:
-    """A published number and ours: mean over `n` seeds, prediction interval for one more seed."""
+    """A published number and ours: mean over `n` seeds, prediction interval for one more seed.
+
+    `latent_dim` is our arm's own latent size; its training data are those of `published`.
+    """
 
     arm: str
+    latent_dim: int
     published: Published
     mean: float
     n: int
@@ -125,16 +129,16 @@ def lookup(model: str, train: str, metric: str, latent_dim: int) -> Published | 
 def beside(study: Study, rows: pd.DataFrame) -> tuple[Beside, ...]:
     """Every published number that one of the study's arms repeats, with ours, in the arms' order.
 
+    An arm repeats what was published for its own training data and latent size.
     The prediction interval is for one more seed, ``mean +- t_{n-1} s sqrt(1 + 1/n)``, at the
     study's level; there is none from a single seed.
     """
-    train = setting(study["config"], "data.train")
-    latent_dim = setting(study["config"], "model.latent_dim")
-    if not isinstance(train, str) or not isinstance(latent_dim, int):
-        return ()
     measured = confirmed(rows)
     found = []
     for name, arm in study["arms"].items():
+        train, latent_dim = trained_on(study, name), latent_size(study, name)
+        if train is None or latent_dim is None:
+            continue
         own = measured[(measured.arm == name) & np.isfinite(measured.value)]
         for (metric, unit), group in own.groupby(["metric", "unit"], sort=True):
             entry = lookup(arm.get("published", ""), train, str(metric), latent_dim)
@@ -143,6 +147,7 @@ def beside(study: Study, rows: pd.DataFrame) -> tuple[Beside, ...]:
                 found.append(
                     Beside(
                         name,
+                        latent_dim,
                         entry,
                         float(values.mean()),
                         len(values),

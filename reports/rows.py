@@ -3,7 +3,7 @@
 A study's folder is what the report reads, and all that it reads::
 
     runs/STUDY/
-      rows.parquet      the measurements, columns below
+      rows.parquet      the measurements, columns below; those of tuning too, where there was any
       manifest.json     {"study": Study, "trials": [Trial, ...], "environment": {...}}
       trials/KEY/       curve.jsonl and pictures.npz of one trial
 
@@ -68,7 +68,10 @@ class Arm(TypedDict):
 
     `differs` maps each dotted configuration path on which the arms are not all alike, such as
     ``model.coherence.name``, to this arm's value. `published` is the label of the paper's model
-    that this arm repeats (see `reports.published`), empty or absent where there is none.
+    that this arm repeats (see `reports.published`), empty or absent where there is none. `levels`
+    maps every factor of a crossed study to this arm's level, and is empty or absent for an arm
+    outside the crossing. `train`, the label of the training data, and `latent_dim` are those of the
+    shared configuration where absent.
     """
 
     role: Role
@@ -76,6 +79,34 @@ class Arm(TypedDict):
     differs: dict[str, object]
     parameters: NotRequired[int]
     published: NotRequired[str]
+    levels: NotRequired[dict[str, str]]
+    train: NotRequired[str]
+    latent_dim: NotRequired[int]
+
+
+class Candidate(TypedDict):
+    """Settings that were tried for one arm, and what became of them."""
+
+    number: int  # in order of proposal; 0 is the arm's defaults
+    values: dict[str, float | int | str | bool | None]  # dotted configuration path -> value tried
+    objective: float | None  # mean of the tuning metric over the tuning seeds; None unless all done
+    status: Status
+    reason: str  # empty when done
+
+
+class Tuning(TypedDict):
+    """How arms were tuned on validation data, each with the same budget, before confirmation."""
+
+    metric: str
+    direction: Literal["higher", "lower"]
+    sampler: str
+    pruner: str
+    trials: int  # candidates per arm
+    seeds: list[int]  # every candidate at each of them; none is a confirmation seed
+    generation: int  # candidates of an arm that are proposed together
+    candidates: dict[str, list[Candidate]]  # arm -> in order
+    chosen: dict[str, int | None]  # arm -> its winner; None: none finished, defaults confirmed
+    notes: list[str]
 
 
 class Study(TypedDict):
@@ -94,6 +125,8 @@ class Study(TypedDict):
     config: dict[str, object]  # the whole resolved configuration, for the appendix
     choices: list[str]  # what the paper leaves open and we chose
     command: str  # what repeats this run
+    factors: NotRequired[dict[str, list[str]]]  # of a crossing: levels, the first the reference
+    tuning: NotRequired[Tuning]
 
 
 class Trial(TypedDict):
@@ -106,6 +139,7 @@ class Trial(TypedDict):
     stage: Literal["confirm", "tune"]
     status: Status
     reason: str  # empty when done
+    notes: NotRequired[list[str]]  # what happened on the way, such as a process that was killed
     steps: int
     curve: str | None  # path of curve.jsonl relative to the study's folder
     pictures: str | None  # path of pictures.npz likewise
@@ -208,6 +242,18 @@ def setting(config: Mapping[str, object], path: str) -> object | None:
     return value
 
 
+def trained_on(study: Study, arm: str) -> str | None:
+    """The label of an arm's training data: its own, or that of the shared configuration."""
+    train = study["arms"][arm].get("train", setting(study["config"], "data.train"))
+    return train if isinstance(train, str) else None
+
+
+def latent_size(study: Study, arm: str) -> int | None:
+    """An arm's latent size: its own, or that of the shared configuration."""
+    size = study["arms"][arm].get("latent_dim", setting(study["config"], "model.latent_dim"))
+    return size if isinstance(size, int) else None
+
+
 def flat(value: object, prefix: str = "") -> Iterator[tuple[str, object]]:
     """The leaves of nested mappings with their dotted paths, in order."""
     if isinstance(value, Mapping) and value:
@@ -267,12 +313,59 @@ def _manifest_problems(manifest: Manifest) -> Iterator[str]:
             yield f"{path}: compares {contrast['treatment']!r} with itself"
         if not (math.isfinite(contrast["equivalence"]) and contrast["equivalence"] >= 0):
             yield f"{path}.equivalence: {contrast['equivalence']}; must be 0 or a positive number"
+    yield from _crossing_problems(study)
+    yield from _tuning_problems(study)
     for i, trial in enumerate(manifest["trials"]):
         if trial["arm"] not in study["arms"]:
             yield f"trials.{i}: no arm {trial['arm']!r}"
         for file in (trial["curve"], trial["pictures"]):
             if file is not None and not _inside(file):
                 yield f"trials.{i}: the path {file!r} leaves the study's folder"
+
+
+def _crossing_problems(study: Study) -> Iterator[str]:
+    factors, cells = study.get("factors", {}), dict[tuple[str, ...], str]()
+    for factor, levels in factors.items():
+        if not levels or len(set(levels)) < len(levels):
+            yield f"study.factors.{factor}: {levels}; must be one level or more, all different"
+    for name, arm in study["arms"].items():
+        path, levels_of = f"study.arms.{name}.levels", arm.get("levels", {})
+        unknown = [factor for factor in levels_of if factor not in factors]
+        lacking = [factor for factor in factors if factor not in levels_of]
+        for factor in unknown:
+            near = difflib.get_close_matches(factor, factors, n=1)
+            yield f"{path}: no factor {factor!r}" + (f"; did you mean {near[0]!r}?" if near else "")
+        if levels_of and lacking:
+            yield f"{path}: no level of {', '.join(map(repr, lacking))}"
+        for factor, level in levels_of.items():
+            if factor in factors and level not in factors[factor]:
+                near = difflib.get_close_matches(level, factors[factor], n=1)
+                hint = f"; did you mean {near[0]!r}?" if near else ""
+                yield f"{path}.{factor}: no level {level!r}{hint}"
+        if levels_of and not unknown and not lacking:
+            cell = tuple(levels_of[factor] for factor in factors)
+            if cell in cells:
+                yield f"{path}: are those of {cells[cell]!r} too"
+            cells[cell] = name
+
+
+def _tuning_problems(study: Study) -> Iterator[str]:
+    tuning = study.get("tuning")
+    if tuning is None:
+        return
+    for arm, candidates in tuning["candidates"].items():
+        if arm not in study["arms"]:
+            yield f"study.tuning.candidates: no arm {arm!r}"
+        numbers = [candidate["number"] for candidate in candidates]
+        if len(set(numbers)) < len(numbers):
+            yield f"study.tuning.candidates.{arm}: a number stands there twice"
+    for arm, number in tuning["chosen"].items():
+        if arm not in tuning["candidates"]:
+            yield f"study.tuning.chosen: no candidates of {arm!r}"
+        elif number is not None and all(
+            candidate["number"] != number for candidate in tuning["candidates"][arm]
+        ):
+            yield f"study.tuning.chosen.{arm}: no candidate {number}"
 
 
 def _inside(path: str) -> bool:

@@ -22,6 +22,7 @@ most `level` (Holm 1979 applied to verdicts instead of to differences from zero)
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -160,10 +161,14 @@ def family(
     *,
     seeds: Sequence[int] | None = None,
 ) -> tuple[Comparison, ...]:
-    """A declared family of contrasts, Holm-adjusted; those not applicable do not count in it."""
+    """A declared family of contrasts, Holm-adjusted; arguments as of `compare`."""
+    return judge_family([pair(rows, contrast, seeds) for contrast in contrasts], level)
+
+
+def judge_family(every: Sequence[Pairs], level: float) -> tuple[Comparison, ...]:
+    """What follows from the pairs of a family, Holm-adjusted; those not applicable do not count."""
     from statsmodels.stats.multitest import multipletests
 
-    every = [pair(rows, contrast, seeds) for contrast in contrasts]
     counted = [i for i, pairs in enumerate(every) if not pairs.not_applicable]
     levels = dict.fromkeys(range(len(every)), level)
     levels |= zip(counted, holm_levels([_p_verdict(every[i]) for i in counted], level), strict=True)
@@ -193,7 +198,7 @@ def pair(rows: pd.DataFrame, contrast: Contrast, seeds: Sequence[int] | None = N
         return replace(
             empty, not_applicable=f"{contrast['metric']} does not apply to {' and '.join(without)}"
         )
-    refusal = _refusal(both, contrast["metric"])
+    refusal = incomparable(both, contrast["metric"])
     if refusal:
         return replace(empty, refusal=refusal)
 
@@ -213,6 +218,21 @@ def pair(rows: pd.DataFrame, contrast: Contrast, seeds: Sequence[int] | None = N
     return replace(
         empty, seeds=tuple(paired), differences=tuple(differences), missing=tuple(missing)
     )
+
+
+def incomparable(measured: pd.DataFrame, metric: str) -> str:
+    """Why these values of a metric must not be compared; empty where they may be."""
+    for column, why in (
+        ("fingerprint", "was not measured in the same way everywhere"),
+        ("unit", "has more than one unit"),
+        ("direction", "has more than one better side"),
+    ):
+        values = sorted(measured[column].unique())
+        if len(values) > 1:
+            return f"{metric} {why} ({column} {', '.join(values)})"
+    if len(measured) and measured.direction.iloc[0] not in ("higher", "lower"):
+        return f"{metric} has no better side"
+    return ""
 
 
 def judge(pairs: Pairs, level: float, at: float) -> Comparison:
@@ -328,6 +348,17 @@ def sign_flip(values: NDArray[np.float64]) -> float:
     return float(np.mean(np.abs(sums) >= reached))
 
 
+def seeds_to_reach(level: float) -> int:
+    """The fewest paired seeds n at which an exact two-sided sign-flip test can reach a level.
+
+    Its smallest p is that of differences of one sign, ``2 / 2^n``.
+
+    Args:
+        level: two-sided significance level, between 0 and 1.
+    """
+    return next(n for n in itertools.count(1) if 2.0 ** (1 - n) <= level)
+
+
 def holm_levels(p: Sequence[float], level: float) -> list[float]:
     """The level at which Holm's step-down reads each of m p-values; those after a failure keep its.
 
@@ -441,20 +472,6 @@ def interval_text(
     return f"[{low}, {high}]"
 
 
-def _refusal(both: pd.DataFrame, metric: str) -> str:
-    for column, why in (
-        ("fingerprint", "was not measured in the same way everywhere"),
-        ("unit", "has more than one unit"),
-        ("direction", "has more than one better side"),
-    ):
-        values = sorted(both[column].unique())
-        if len(values) > 1:
-            return f"{metric} {why} ({column} {', '.join(values)})"
-    if len(both) and both.direction.iloc[0] not in ("higher", "lower"):
-        return f"{metric} has no better side"
-    return ""
-
-
 def _p_against(d: NDArray[np.float64], margin: float) -> float:
     """2 P(t_{n-1} > ||mean d| - margin| / (s / sqrt n)); 0 where d does not vary."""
     from scipy.stats import t
@@ -493,7 +510,8 @@ def _notes_on_tests(
     if floor > at:
         notes.append(
             f"with {n} paired seeds the exact sign-flip test cannot go below {floor:.3g} and so "
-            "cannot reach the level in force: the verdict rests on the t distribution alone"
+            f"cannot reach the level in force, which takes {seeds_to_reach(at)} seeds: the verdict "
+            "rests on the t distribution alone"
         )
     elif (p_t <= at) != (p_flip <= at):
         notes.append(

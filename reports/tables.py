@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 
 from reports import published
-from reports.rows import Manifest, Study, confirmed, flat
+from reports.factorial import Effect
+from reports.rows import Candidate, Manifest, Status, Study, Tuning, confirmed, flat
 from reports.statistics import Comparison, interval_text, number, t_interval
 
 if TYPE_CHECKING:
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
 
 ARROWS = {"higher": "↑", "lower": "↓"}
 NOTHING = "n/a"
+MANY_ARMS = 12
+"""More arms than this are no columns to read, and no figure for the head of a page."""
 
 
 @dataclass(frozen=True)
@@ -35,9 +39,20 @@ class Table:
     header: tuple[Cell, ...]
     rows: tuple[tuple[Cell, ...], ...]
 
+    def long(self, corner: str) -> Table:
+        """The table, turned where it has more than `MANY_ARMS` columns and fewer rows than columns.
+
+        Args:
+            corner: the heading of the first column if it is turned.
+        """
+        if not self.rows or len(self.header) <= max(MANY_ARMS, len(self.rows)) + 1:
+            return self
+        header, *rows = zip(self.header, *self.rows, strict=True)
+        return Table((Cell(corner), *header[1:]), tuple(rows))
+
 
 def metrics(study: Study, rows: pd.DataFrame, *, details: bool) -> Table:
-    """Every metric on test data, a row each, and every arm, a column each.
+    """Every metric on test data, a row each, and every arm, a column each; turned for many arms.
 
     A name of more than two parts, such as ``T/r2_linear/angle``, is a detail of the metric that its
     first two parts name; details have a table of their own.
@@ -61,7 +76,7 @@ def metrics(study: Study, rows: pd.DataFrame, *, details: bool) -> Table:
         finite = group[np.isfinite(group.value)]
         values = [finite.value[finite.arm == arm].to_numpy() for arm in study["arms"]]
         lines.append((heading, *_means(values, study["level"], len(study["seeds"]))))
-    return Table(_arm_header("metric", study), tuple(lines))
+    return Table(_arm_header("metric", study), tuple(lines)).long("arm")
 
 
 def contrasts(comparisons: Sequence[Comparison], *, adjusted: bool) -> Table:
@@ -105,22 +120,94 @@ def contrasts(comparisons: Sequence[Comparison], *, adjusted: bool) -> Table:
 
 def notes(comparisons: Sequence[Comparison]) -> tuple[tuple[str, tuple[str, ...]], ...]:
     """What is to be said of contrasts beyond their numbers: each remark once, and of which."""
-    said: dict[str, list[str]] = {}
-    for found in comparisons:
-        contrast = found.contrast
-        who = f"{contrast['treatment']} − {contrast['control']} ({contrast['metric']})"
-        for note in found.notes:
-            said.setdefault(note, []).append(who)
-    return tuple((note, tuple(who)) for note, who in said.items())
+    return _remarks(
+        (
+            f"{found.contrast['treatment']} − {found.contrast['control']} "
+            f"({found.contrast['metric']})",
+            found,
+        )
+        for found in comparisons
+    )
+
+
+def effects(found: Sequence[Effect]) -> Table:
+    """Main effects or interactions of a crossed study, with what decides about each."""
+    header = ["effect", "verdict", "mean", "interval", "Holm-adjusted interval", "paired t p"]
+    lines = []
+    for effect in found:
+        term, one = effect.term, effect.found
+        resolution = one.interval.half if one.interval else None
+        plain, adjusted = one.interval, one.adjusted
+        lines.append(
+            (
+                Cell(term.name, " × ".join(term.factors)),
+                Cell(one.verdict, _decides(one), f"verdict {one.verdict}"),
+                Cell(_number(one.mean, resolution, signed=True), f"n = {one.n}"),
+                Cell(interval_text(plain), plain.coverage if plain else ""),
+                Cell(interval_text(adjusted), adjusted.coverage if adjusted else ""),
+                Cell(_p(one.p_t), f"sign-flip {_p(one.p_flip)}, Holm {_p(one.p_holm)}"),
+            )
+        )
+    return Table(tuple(Cell(text) for text in header), tuple(lines))
+
+
+def effect_notes(found: Sequence[Effect]) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """What is to be said of effects beyond their numbers: each remark once, and of which."""
+    return _remarks(
+        (f"{' × '.join(effect.term.factors)}: {effect.term.name}", effect.found) for effect in found
+    )
+
+
+def tuning(study: Study, found: Tuning) -> Table:
+    """A line for each arm that was tuned: its candidates' outcomes, the defaults and the winner."""
+    header = ("arm", "candidates", "objective of the defaults", "of the winner", "winner", "values")
+    lines = []
+    for name, arm in study["arms"].items():
+        if name not in found["candidates"]:
+            continue
+        tried = found["candidates"][name]
+        known: dict[int | None, Candidate] = {one["number"]: one for one in tried}
+        winner, spread = known.get(found["chosen"].get(name)), _spread(tried)
+        done, others = outcomes([one["status"] for one in tried])
+        lines.append(
+            (
+                Cell(name, arm["role"], arm["role"]),
+                Cell(f"{done} / {len(tried)}", others),
+                Cell(_objective(known.get(0), spread)),
+                Cell(_objective(winner, spread)),
+                Cell(*_winner(found, name)),
+                Cell(_values(winner or known.get(0)), kind="words"),
+            )
+        )
+    return Table(tuple(Cell(text) for text in header), tuple(lines))
+
+
+def candidates(study: Study, found: Tuning) -> tuple[tuple[str, Table], ...]:
+    """All that was tried for each arm that was tuned, a line for each candidate."""
+    return tuple(
+        (name, _tried(found["candidates"][name], found["chosen"].get(name)))
+        for name in study["arms"]
+        if found["candidates"].get(name)
+    )
 
 
 def beside_published(found: Sequence[published.Beside]) -> Table:
     """Ours beside the paper's; see `reports.published.Beside`."""
-    header = ("arm", "metric", "ours", "prediction interval", "published", "within", "place")
+    header = (
+        "arm",
+        "training data",
+        "metric",
+        "ours",
+        "prediction interval",
+        "published",
+        "within",
+        "place",
+    )
     words = {True: "yes", False: "no", None: "not compared"}
     lines = tuple(
         (
             Cell(line.arm),
+            Cell(line.published.train, f"latent size {line.latent_dim}"),
             Cell(line.published.metric, line.published.unit),
             Cell(number(line.mean, line.prediction.half if line.prediction else None),
                  f"n = {line.n}"),
@@ -135,7 +222,10 @@ def beside_published(found: Sequence[published.Beside]) -> Table:
 
 
 def arms(study: Study, manifest: Manifest) -> Table:
-    """What differs between the arms: each differing path, parameters, and trials by stage."""
+    """What differs between the arms: each differing path, parameters, and trials by stage.
+
+    Turned for many arms.
+    """
     specs = study["arms"]
     paths = list(dict.fromkeys(path for arm in specs.values() for path in arm["differs"]))
     lines = [(Cell("summary"), *(Cell(arm["summary"], kind="words") for arm in specs.values()))]
@@ -170,7 +260,13 @@ def arms(study: Study, manifest: Manifest) -> Table:
                     *(Cell(f"{of.count('done')} / {len(of)}") for of in counts),
                 )
             )
-    return Table(_arm_header("", study), tuple(lines))
+    return Table(_arm_header("", study), tuple(lines)).long("arm")
+
+
+def outcomes(statuses: Sequence[str]) -> tuple[int, str]:
+    """How many are done, and the others counted by outcome, such as ``2 diverged, 1 failed``."""
+    others = [(statuses.count(status), status) for status in get_args(Status) if status != "done"]
+    return statuses.count("done"), ", ".join(f"{n} {status}" for n, status in others if n)
 
 
 def failures(manifest: Manifest) -> Table:
@@ -211,6 +307,61 @@ def _arm_header(corner: str, study: Study) -> tuple[Cell, ...]:
         Cell(corner),
         *(Cell(name, arm["role"], arm["role"]) for name, arm in study["arms"].items()),
     )
+
+
+def _remarks(
+    named: Iterable[tuple[str, Comparison]],
+) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    said: dict[str, list[str]] = {}
+    for who, found in named:
+        for note in found.notes:
+            said.setdefault(note, []).append(who)
+    return tuple((note, tuple(who)) for note, who in said.items())
+
+
+def _spread(tried: Sequence[Candidate]) -> float | None:
+    """How far objectives lie apart, a tenth of which must be legible to tell them apart."""
+    known = [c["objective"] for c in tried if c["objective"] is not None]
+    finite = [value for value in known if math.isfinite(value)]
+    return max(finite) - min(finite) if finite else None
+
+
+def _objective(tried: Candidate | None, spread: float | None) -> str:
+    return _number(tried["objective"] if tried else None, spread / 10 if spread else None)
+
+
+def _winner(found: Tuning, arm: str) -> tuple[str, str]:
+    if arm not in found["chosen"]:
+        return "not chosen", ""
+    number_of = found["chosen"][arm]
+    if number_of is None:
+        return "no winner", "no candidate finished: the defaults were confirmed"
+    return str(number_of), "" if number_of else "the defaults"
+
+
+def _values(tried: Candidate | None) -> str:
+    values = tried["values"] if tried else {}
+    return ", ".join(f"{path}={_plain(value)}" for path, value in values.items()) or "—"
+
+
+def _tried(tried: Sequence[Candidate], chosen: int | None) -> Table:
+    paths = list(dict.fromkeys(path for candidate in tried for path in candidate["values"]))
+    spread = _spread(tried)
+    lines = []
+    for candidate in tried:
+        number_of, values = candidate["number"], candidate["values"]
+        marks = ["the defaults"] * (number_of == 0) + ["the winner"] * (number_of == chosen)
+        lines.append(
+            (
+                Cell(str(number_of), ", ".join(marks)),
+                Cell(_objective(candidate, spread)),
+                Cell(candidate["status"]),
+                *(Cell(_plain(values[path]) if path in values else "—") for path in paths),
+                Cell(candidate["reason"], kind="words"),
+            )
+        )
+    header = ("number", "objective", "outcome", *paths, "reason")
+    return Table(tuple(Cell(text) for text in header), tuple(lines))
 
 
 def _means(arms: Sequence[np.ndarray], level: float, expected: int) -> list[Cell]:

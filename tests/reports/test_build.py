@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import base64
+import itertools
 import json
 import re
 from html.parser import HTMLParser
@@ -18,7 +19,7 @@ import pandas as pd
 import pytest
 
 import reports
-from reports import build, figures, rows
+from reports import build, figures, rows, tables
 from reports.build import main
 
 ATTACK = "$\\bad{$<script>alert(1)</script>\" onload='x' {{ 7 * 7 }}"
@@ -343,6 +344,210 @@ def test_the_command_line_builds_lists_and_refuses(study, capsys):
     ):
         assert main(bad) == 2
         assert message in capsys.readouterr().err
+
+
+FACTORS = {"shape": ["s0", "s1", "s2"], "size": ["b0", "b1", "b2"], "hue": ["h0", "h1", "h2"]}
+
+
+def tuning_of(arms, **changes):
+    """Three candidates each: the defaults, a better one and one that diverged."""
+    tried = [
+        {"number": 0, "values": {"model.rate": 1.0}, "objective": 0.500, "status": "done"},
+        {"number": 1, "values": {"model.rate": 0.25}, "objective": 0.625, "status": "done"},
+        {"number": 2, "values": {"model.rate": 64.0}, "objective": None, "status": "diverged",
+         "reason": "loss became nan"},
+    ]  # fmt: skip
+    return {
+        "metric": "knn/mnist", "direction": "higher", "sampler": "random", "pruner": "median",
+        "trials": 3, "seeds": [1000, 1001], "generation": 2,
+        "candidates": {arm: [{"reason": ""} | one for one in tried] for arm in arms},
+        "chosen": dict.fromkeys(arms, 1), "notes": ["one candidate was proposed twice"],
+    } | changes  # fmt: skip
+
+
+@pytest.fixture
+def crossed(study):
+    """A study crossed from `factors` with one baseline; `lacks` holds arms without values."""
+
+    def make(factors=FACTORS, seeds=(1, 2, 3), lacks=(), **changes):
+        rng, records, trials = np.random.default_rng(3), [], []
+        arms = {
+            "-".join(cell): {
+                "role": "arm", "summary": " ".join(cell), "differs": {"model.form": cell[0]},
+                "levels": dict(zip(factors, cell, strict=True)),
+            }
+            for cell in itertools.product(*factors.values())
+        }  # fmt: skip
+        first, *_, last = arms
+        arms["plain"] = {"role": "baseline", "summary": "", "differs": {}}
+        own = {seed: rng.normal(0, 0.1) for seed in seeds}
+        for rank, (name, arm) in enumerate(arms.items()):
+            for seed in seeds:
+                key = f"{rank}-{seed}"
+                value = 0.5 + 0.01 * rank + own[seed] + rng.normal(0, 0.001)
+                trials.append(
+                    {
+                        "trial": key, "arm": name, "role": arm["role"], "seed": seed,
+                        "stage": "confirm", "status": "failed" if name in lacks else "done",
+                        "reason": "", "steps": 5, "curve": None, "pictures": None,
+                    }
+                )  # fmt: skip
+                trials.append(trials[-1] | {"stage": "tune", "seed": 1000, "status": "pruned"})
+                for stage, split in (("confirm", "test"), ("tune", "validation")):
+                    records.append(
+                        ("study", name, arm["role"], seed, stage, "done", key, f"e{key}",
+                         "knn/mnist", value if stage == "confirm" else 77.0, "accuracy", "higher",
+                         "f", split)
+                    )  # fmt: skip
+                if name in lacks:
+                    del records[-2]
+        folder = study(
+            arms=arms, factors=factors, seeds=list(seeds), secondary=[],
+            primary=contrast(last, first, "knn/mnist"), **changes,
+        )  # fmt: skip
+        manifest = json.loads((folder / "manifest.json").read_text()) | {"trials": trials}
+        (folder / "manifest.json").write_text(json.dumps(manifest))
+        frame = pd.DataFrame(records, columns=list(rows.COLUMNS)).astype(rows.COLUMNS)
+        frame.to_parquet(folder / "rows.parquet")
+        return folder
+
+    return make
+
+
+def test_a_crossed_study_has_its_factors_on_the_page(crossed):
+    page = page_of(crossed())
+    for part in (
+        "shape (s0, s1, s2); size (b0, b1, b2); hue (h0, h1, h2)",
+        "How to read it: a main effect is",
+        "one declared family of 18",
+        "Main effects", "s1 − s0", "Two-way interactions", "s2 − s0, at b1 − at b0", "shape × size",
+        "takes 10 seeds: the verdict rests on the t distribution alone: shape",
+    ):  # fmt: skip
+        assert part in page.text
+    maps = [i["alt"] for i in page.all("img") if i["alt"].startswith("Marginal means")]
+    assert len(maps) == 3
+    assert maps[0].startswith("Marginal means of knn/mnist by shape and size: s0 with b0 0.")
+    assert "#factors" in {link["href"] for link in page.all("a")}
+    assert "77.0" not in page.text  # what tuning measured
+
+
+def test_heat_maps_are_the_same_every_time_and_take_the_readers_colour(crossed):
+    folder = crossed()
+    first = build.build(folder).read_bytes()
+    assert build.build(folder).read_bytes() == first
+    for image in Page(first.decode()).all("img"):
+        if image["alt"].startswith("Marginal means"):
+            drawn = base64.b64decode(image["src"].split(",")[1]).decode()
+            assert "currentColor" in drawn
+            assert figures._INK not in drawn
+
+
+def test_an_incomplete_crossing_is_said_and_the_rest_is_shown(crossed):
+    page = page_of(crossed(lacks=["s1-b1-h1"]))
+    assert "No effects: no seed has a value of knn/mnist in every cell" in page.text
+    assert "seed 2: no value of s1-b1-h1" in page.text
+    assert "Main effects" not in page.text
+    assert "81 of 84 done (3 failed)" in page.text
+
+
+def test_factors_and_levels_are_text(crossed):
+    factors = {ATTACK: ["a", ATTACK], "size": [ATTACK + "1", "b"]}
+    arm = f"a-{ATTACK}1"
+    tuned = tuning_of([arm], sampler=ATTACK, pruner=ATTACK, notes=[ATTACK])
+    tuned["candidates"][arm][0] |= {"values": {ATTACK: ATTACK}, "reason": ATTACK}
+    page = page_of(crossed(factors=factors, tuning=tuned))
+    assert page.text.count("<script>alert(1)</script>") > 20
+    assert not page.all("script")
+    assert not [attrs for _, attrs in page.elements if any(name[:2] == "on" for name in attrs)]
+
+
+def test_a_study_that_is_neither_crossed_nor_tuned_says_nothing_of_either(study):
+    page = page_of(study())
+    targets = {attrs.get("id") for _, attrs in page.elements}
+    assert not {"factors", "tuning"} & targets
+    assert not {"#factors", "#tuning"} & {link["href"] for link in page.all("a")}
+
+
+def test_tuning_is_on_the_page_and_folded(study):
+    tuned = tuning_of(["new", "plain"], chosen={"new": 1, "plain": None})
+    page = page_of(study(tuning=tuned))
+    for part in (
+        "Every arm and baseline got the same: 3 candidates, the first of them its defaults",
+        "2 tuning seeds (1000, 1001)",
+        "the mean of knn/mnist over these seeds on validation data (higher is better)",
+        "Sampler: random, in generations of 2; pruner: median.",
+        "None of these numbers enters a comparison",
+        "one candidate was proposed twice", "All candidates of new", "loss became nan",
+        "3 candidates per arm × 2 seeds, random",
+    ):  # fmt: skip
+        assert part in page.text
+    assert "All candidates of old" not in page.text
+
+
+def test_the_tuning_table_has_defaults_winner_and_what_was_chosen(study):
+    tuned = tuning_of(["new", "old", "plain"], chosen={"new": 1, "plain": None})
+    table = tables.tuning(rows.load_manifest(study(tuning=tuned))["study"], tuned)
+    lines = {line[0].text: [cell.text for cell in line[1:]] for line in table.rows}
+    assert lines == {
+        "new": ["2 / 3", "0.500", "0.625", "1", "model.rate=0.25"],
+        "old": ["2 / 3", "0.500", "n/a", "not chosen", "model.rate=1"],
+        "plain": ["2 / 3", "0.500", "n/a", "no winner", "model.rate=1"],
+    }
+    assert table.rows[0][1].note == "1 diverged"
+    assert "the defaults were confirmed" in table.rows[2][4].note
+    assert table.rows[2][0].kind == "baseline"
+
+
+def test_objectives_show_the_digits_that_tell_candidates_apart(study):
+    tuned = tuning_of(["new"])
+    for candidate, objective in zip(tuned["candidates"]["new"], (250.31, 249.87), strict=False):
+        candidate["objective"] = objective
+    table = tables.tuning({"arms": {"new": {"role": "arm"}}}, tuned)
+    assert [cell.text for cell in table.rows[0][2:4]] == ["250.310", "249.870"]
+
+
+def test_outcomes_of_trials_are_counted(study):
+    assert ("trials", "10 of 12 done (2 diverged)") in build.facts(
+        rows.load_manifest(study(fail=[("old", 1), ("old", 2)]))
+    )
+    assert tables.outcomes(["failed", "done", "pruned", "failed"]) == (1, "1 pruned, 2 failed")
+
+
+def test_data_and_sizes_of_arms_are_among_the_facts_and_limits(study):
+    folder = study()
+    manifest = rows.load_manifest(folder)
+    manifest["study"]["arms"]["new"] |= {"train": "mnist", "latent_dim": 100}
+    facts = dict(build.facts(manifest))
+    assert facts["data"].startswith("train mnist, fashion_mnist, ")
+    assert facts["latent size"] == "100, 10"
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    assert "Nothing beyond mnist and fashion_mnist, this budget" in page_of(folder).text
+
+
+def test_many_arms_go_down_the_page(crossed):
+    folder = crossed()
+    manifest, frame = rows.load_manifest(folder), rows.load(folder)
+    found = manifest["study"]
+    for table in (tables.metrics(found, frame, details=False), tables.arms(found, manifest)):
+        assert table.header[0].text == "arm"
+        assert [line[0].text for line in table.rows] == list(found["arms"])
+        assert table.rows[-1][0].kind == "baseline"
+        assert {len(line) for line in table.rows} == {len(table.header)}
+    assert [cell.text for cell in table.header[1:3]] == ["summary", "model.form"]
+    assert tables.metrics(found, frame, details=False).rows[0][1].text.startswith("0.")
+
+
+def test_few_arms_stay_across(study):
+    few = rows.load_manifest(study())
+    assert [cell.text for cell in tables.arms(few["study"], few).header[1:]] == list(ARMS)
+
+
+def test_more_rows_than_arms_stay_rows():
+    cells = tuple(tables.Cell(str(i)) for i in range(21))
+    wide, tall = tables.Table(cells, (cells,) * 3), tables.Table(cells, (cells,) * 30)
+    assert len(wide.long("arm").header) == 4
+    assert tall.long("arm") is tall
+    assert tables.Table(cells, ()).long("arm").rows == ()
 
 
 def test_rows_of_an_unknown_arm_are_refused(study):

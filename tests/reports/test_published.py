@@ -94,7 +94,7 @@ def test_ours_stands_beside_the_same_model_data_and_size():
     assert found[0].prediction.half == pytest.approx(half)
     assert found[0].within is True
     assert found[1].within is None  # one seed: no interval to hold it against
-    assert tables.beside_published(found).rows[0][5].text == "yes"
+    assert tables.beside_published(found).rows[0][6].text == "yes"
 
 
 def test_far_values_are_outside_and_nats_are_never_judged():
@@ -107,6 +107,28 @@ def test_other_units_sizes_and_data_have_nothing_published():
     assert not published.beside(study(), rows_of("ours", [55.0, 54.0], unit="per cent"))
     assert not published.beside(study(latent_dim=32), rows_of("ours", [0.5, 0.6]))
     assert not published.beside(study(train="letters"), rows_of("ours", [0.5, 0.6]))
+
+
+def test_an_arm_stands_beside_what_was_published_for_its_own_data_and_size():
+    given = study(train="letters", latent_dim=32)
+    given["arms"]["ours"] |= {"train": "mnist", "latent_dim": 100}
+    given["arms"]["theirs"] |= {"train": "fashion_mnist", "latent_dim": 10}
+    given["arms"]["other"] |= {"published": "VAE"}  # as shared: letters, 32
+    rows = pd.concat([rows_of(arm, [0.5, 0.6]) for arm in given["arms"]])
+    found = published.beside(given, rows)
+    assert [(line.arm, line.published.value, line.latent_dim) for line in found] == [
+        ("ours", 0.906, 100), ("theirs", 0.328, 10),
+    ]  # fmt: skip
+    cells = [(line[1].text, line[1].note) for line in tables.beside_published(found).rows]
+    assert cells == [("mnist", "latent size 100"), ("fashion_mnist", "latent size 10")]
+
+
+def test_one_of_data_and_size_may_be_the_arms_own():
+    given = study(train="mnist", latent_dim=10)
+    given["arms"]["ours"]["latent_dim"] = 100
+    assert published.beside(given, rows_of("ours", [0.5]))[0].published.value == 0.906
+    del given["config"]["data"]
+    assert not published.beside(given, rows_of("ours", [0.5]))
 
 
 def test_what_differs_is_said():

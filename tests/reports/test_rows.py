@@ -31,6 +31,17 @@ TRIAL = {
 }  # fmt: skip
 
 
+CANDIDATE = {
+    "number": 0, "values": {"a.b": 1.5, "c": 2, "d": "x", "e": True, "f": None},
+    "objective": 0.5, "status": "done", "reason": "",
+}  # fmt: skip
+TUNING = {
+    "metric": "m", "direction": "higher", "sampler": "random", "pruner": "median", "trials": 1,
+    "seeds": [9], "generation": 4, "candidates": {"a": [CANDIDATE]}, "chosen": {"a": 0},
+    "notes": [],
+}  # fmt: skip
+
+
 @pytest.fixture
 def write(tmp_path):
     """Writes a study, with changes to one row, the study and one trial; returns the runs folder."""
@@ -136,6 +147,75 @@ def test_wrong_types_in_a_manifest_are_told_with_their_paths(write):
 def test_a_contrast_with_itself_is_refused(write):
     with pytest.raises(ValueError, match="compares 'a' with itself"):
         rows.load_manifest("forms", write(study={"primary": CONTRAST | {"control": "a"}}))
+
+
+def test_a_crossed_and_tuned_study_loads_as_it_was_written(write):
+    arms = {
+        name: ARM | {"levels": {"size": level, "kind": "k"}, "train": "x", "latent_dim": 3}
+        for name, level in (("a", "small"), ("b", "large"))
+    }
+    change = {
+        "arms": arms | {"plain": ARM | {"levels": {}}},
+        "factors": {"size": ["small", "large"], "kind": ["k"]},
+        "tuning": TUNING | {"chosen": {"a": None}},
+    }
+    study = rows.load_manifest("forms", write(study=change))["study"]
+    assert {key: study[key] for key in change} == change
+    values = study["tuning"]["candidates"]["a"][0]["values"]
+    assert [type(value) for value in values.values()] == [float, int, str, bool, type(None)]
+
+
+def test_levels_that_make_no_crossing_are_told(write):
+    arms = {
+        "a": ARM | {"levels": {"size": "smal", "knid": "k"}},
+        "b": ARM | {"levels": {"size": "small", "kind": "k"}},
+        "c": ARM | {"levels": {"size": "small", "kind": "k"}},
+    }
+    factors = {"size": ["small", "large"], "kind": ["k"], "empty": []}
+    with pytest.raises(ValueError, match=r"manifest\.json") as error:
+        rows.load_manifest("forms", write(study={"arms": arms, "factors": factors}))
+    for part in (
+        "study.factors.empty: []; must be one level or more, all different",
+        "study.arms.a.levels: no factor 'knid'; did you mean 'kind'?",
+        "study.arms.a.levels: no level of 'kind', 'empty'",
+        "study.arms.a.levels.size: no level 'smal'; did you mean 'small'?",
+    ):
+        assert part in str(error.value)
+    del factors["empty"]
+    with pytest.raises(ValueError, match=r"study\.arms\.c\.levels: are those of 'b' too"):
+        rows.load_manifest("forms", write(study={"arms": arms, "factors": factors}))
+    with pytest.raises(ValueError, match=r"study\.arms\.b\.levels: no factor 'size'"):
+        rows.load_manifest("forms", write(study={"arms": arms}))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"chosen": {"a": 3}}, "study.tuning.chosen.a: no candidate 3"),
+        ({"chosen": {"b": 0}}, "study.tuning.chosen: no candidates of 'b'"),
+        ({"candidates": {"z": [CANDIDATE]}, "chosen": {}}, "candidates: no arm 'z'"),
+        ({"candidates": {"a": [CANDIDATE] * 2}}, "candidates.a: a number stands there twice"),
+        ({"direction": "none"}, "study.tuning.direction:"),
+        (
+            {"candidates": {"a": [CANDIDATE | {"status": "fine"}]}},
+            "study.tuning.candidates.a.0.status:",
+        ),
+    ],
+)
+def test_tuning_that_cannot_have_been_is_told(write, change, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        rows.load_manifest("forms", write(study={"tuning": TUNING | change}))
+
+
+def test_what_is_an_arms_own_comes_before_what_is_shared():
+    study = STUDY | {
+        "arms": {"a": ARM | {"train": "x", "latent_dim": 3}, "b": ARM},
+        "config": {"data": {"train": "y"}, "model": {"latent_dim": 4}},
+    }
+    assert [(rows.trained_on(study, arm), rows.latent_size(study, arm)) for arm in "ab"] == [
+        ("x", 3), ("y", 4),
+    ]  # fmt: skip
+    assert rows.trained_on(STUDY, "a") is rows.latent_size(STUDY, "a") is None
 
 
 def test_settings_are_found_by_dotted_path():

@@ -277,6 +277,29 @@ def test_a_level_out_of_reach_of_the_seeds_is_said():
     assert not enough.notes
 
 
+@pytest.mark.parametrize("level", [0.5, 0.25, math.nextafter(0.25, 0), 0.05, 0.05 / 18, 1e-6])
+def test_the_seeds_that_reach_a_level_do_and_one_fewer_do_not(level):
+    """By flipping the signs of as many equal differences, which is as far as the test can go."""
+    n = statistics.seeds_to_reach(level)
+    assert statistics.sign_flip(np.ones(min(n, 20))) == 2.0 ** (1 - min(n, 20))
+    assert 2.0 ** (1 - n) <= level < 2.0 ** (2 - n)
+
+
+def test_the_remark_on_an_unreachable_level_says_how_many_seeds_would_reach_it():
+    few = statistics.judge(pairs_of([0.5, 0.52, 0.48]), LEVEL, LEVEL)
+    assert any("takes 6 seeds" in note for note in few.notes)
+    adjusted = statistics.judge(pairs_of([0.5, 0.52, 0.48]), LEVEL, LEVEL / 18)
+    assert any("takes 10 seeds" in note for note in adjusted.notes)
+
+
+def test_a_family_can_be_judged_from_its_pairs():
+    rows = rows_of({"new": {1: 1.0, 2: 1.2, 3: 1.3}, "old": {1: 0.0, 2: 0.1, 3: 0.0}})
+    every = [contrast(), contrast("old", "new")]
+    pairs = [statistics.pair(rows, one) for one in every]
+    assert statistics.judge_family(pairs, LEVEL) == statistics.family(rows, every, LEVEL)
+    assert statistics.judge_family([], LEVEL) == ()
+
+
 def test_disagreement_of_the_two_tests_is_said():
     d = np.array([0.3] * 6 + [-0.1] + [4.0])  # one large seed: t hesitates, signs do not
     found = statistics.judge(pairs_of(d, 0.0), LEVEL, LEVEL)
