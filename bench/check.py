@@ -6,11 +6,22 @@ import inspect
 import json
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 from pydantic import BaseModel, ValidationError, create_model
 
-from bench.config import PLUGINS, Arm, Problem, Section, Study, Trainer, Tree, plugin
+from bench.config import (
+    PLUGINS,
+    Arm,
+    ArmData,
+    Problem,
+    Section,
+    Study,
+    Trainer,
+    Tree,
+    options_of,
+    plugin,
+)
 from tvae import registry
 from tvae.registry import Registry, unknown_name
 
@@ -103,12 +114,15 @@ def _fields(schema: Any, location: Iterable[Any]) -> list[str]:
     for part in location:
         field = getattr(schema, "model_fields", {}).get(part)
         if field is not None:
-            annotation = field.annotation
-            arguments = [annotation, *getattr(annotation, "__args__", ())]
-            schema = next(
-                (a for a in arguments if inspect.isclass(a) and issubclass(a, BaseModel)), None
-            )
+            schema = _section_in(field.annotation)
     return list(getattr(schema, "model_fields", {}))
+
+
+def _section_in(annotation: Any) -> Any:
+    """The section that an annotation speaks of, as deep inside as it may be, or None."""
+    if inspect.isclass(annotation) and issubclass(annotation, BaseModel):
+        return annotation
+    return next(filter(None, map(_section_in, get_args(annotation))), None)
 
 
 def data_labels() -> list[str]:
@@ -121,6 +135,8 @@ def data_labels() -> list[str]:
 
 def check_names(study: Study, dropped: set[str]) -> list[Problem]:
     """Data sets and arms that there are not, or twice; `dropped` are the arms left out."""
+    from tvae import data
+
     problems: list[Problem] = []
 
     def known(path: str, what: str, name: str, names: list[str]) -> None:
@@ -133,18 +149,24 @@ def check_names(study: Study, dropped: set[str]) -> list[Problem]:
         problems.append(Problem(path, message))
 
     labels = data_labels()
-    known("data.train", "data set", study.data.train, labels)
-    for i, label in enumerate(study.data.transfer):
-        known(f"data.transfer.{i}", "data set", label, labels)
-    if study.data.train in labels:
-        from tvae import data
-
-        pixels = data.source(study.data.source(study.data.train)["name"]).pixels
-        if pixels != PIXELS:
-            message = f"its images have {pixels} pixels a side, the models take {PIXELS}"
-            problems.append(Problem("data.train", f"{message}; {study.data.train} can be transfer"))
-    if study.data.variants != 1 and {*study.data.labels} <= {*labels}:
-        sources = [study.data.source(label) for label in study.data.labels]
+    sections = {"data": study.data} | {
+        f"{role}.{name}.data": study.data_of(arm)
+        for role, arms in (("arms", study.arms), ("baselines", study.baselines))
+        for name, arm in arms.items()
+        if arm.data != ArmData()
+    }
+    for path, section in sections.items():
+        known(f"{path}.train", "data set", section.train, labels)
+        for i, label in enumerate(section.transfer):
+            known(f"{path}.transfer.{i}", "data set", label, labels)
+        if section.train in labels:
+            pixels = data.source(section.source(section.train)["name"]).pixels
+            if pixels != PIXELS:
+                message = f"its images have {pixels} pixels a side, the models take {PIXELS}"
+                message += f"; {section.train} can be transfer"
+                problems.append(Problem(f"{path}.train", message))
+    if study.data.variants != 1 and {*study.labels} <= {*labels}:
+        sources = [study.data.source(label) for label in study.labels]
         if not any("variants" in source for source in sources):
             names = ", ".join(source["name"] for source in sources)
             problems.append(Problem("data.variants", f"none of {names} comes in variants"))
@@ -161,6 +183,23 @@ def check_names(study: Study, dropped: set[str]) -> list[Problem]:
             known(f"secondary.contrasts.{i}", "arm", name, arms)
     if len(study.seeds) != len(set(study.seeds)):
         problems.append(Problem("seeds", f"must differ, got {_shown(study.seeds)}"))
+    return problems + _check_tuning(study)
+
+
+def _check_tuning(study: Study) -> list[Problem]:
+    """Seeds that tuning shares with confirmation, and settings of metrics that there are not."""
+    problems: list[Problem] = []
+    tune = study.tune
+    if len(tune.seeds) != len(set(tune.seeds)):
+        problems.append(Problem("tune.seeds", f"must differ, got {_shown(tune.seeds)}"))
+    both = sorted({*tune.seeds} & {*study.seeds})
+    if both:
+        message = f"{_shown(both)} are confirmation seeds, which tuning must not see"
+        problems.append(Problem("tune.seeds", message))
+    for name in tune.metrics:
+        if name not in study.metrics:
+            message = str(unknown_name("metric of this study", name, study.metrics))
+            problems.append(Problem(f"tune.metrics.{name}", message))
     return problems
 
 
@@ -179,15 +218,45 @@ def check_plugins(study: Study) -> list[Problem]:
     for role, section in (("arms", study.arms), ("baselines", study.baselines)):
         for name, arm in section.items():
             _check_arm(study, arm, f"{role}.{name}", problems)
-    if None not in metrics.values() and {*study.data.labels} <= {*data_labels()}:
-        measured = {m for metric in metrics.values() for m in metric.directions(study.data.labels)}
-        for path, metric in [
+    problems += _check_shared(study)
+    for name, options in study.tune.metrics.items():
+        if name in study.metrics:
+            options = {"name": name, **study.metrics[name], **options}
+            _make(registry.metrics, options, _below(f"tune.metrics.{name}"), problems)
+    if None not in metrics.values() and {*study.labels} <= {*data_labels()}:
+        measured = {
+            name: which
+            for metric in metrics.values()
+            for name, which in metric.directions(study.labels).items()
+        }
+        named = [
             ("primary.metric", study.primary.metric),
             *((f"secondary.metrics.{m}", m) for m in study.secondary.metrics),
-        ]:
+        ]
+        if study.tune.metric is not None:
+            named.append(("tune.metric", study.tune.metric))
+        for path, metric in named:
             if metric not in measured:
                 problems.append(Problem(path, str(unknown_name("metric", metric, measured))))
+        aim = study.tune.metric or study.primary.metric
+        if measured.get(aim) == "none" and (study.tune.trials or study.tune.metric):
+            message = f"{aim} is better neither higher nor lower, so it cannot be optimised"
+            problems.append(Problem("tune.metric", message))
     return problems
+
+
+def _check_shared(study: Study) -> list[Problem]:
+    """Shared options of the model that no arm's model has."""
+    names = {arm.model.get("name", study.model.get("name")) for arm in study.every_arm.values()}
+    options = [options_of(registry.models, name) for name in sorted(map(str, names))]
+    if None in options:
+        return []  # a model that there is not is reported with its arm
+    known = {"name", *(option for found in options for option in found or [])} - {"seed"}
+    return [
+        Problem(f"model.{name}", str(unknown_name("option of every model here:", name, known)))
+        for name in study.model
+        if name not in known
+    ]
 
 
 def _check_arm(study: Study, arm: Arm, path: str, problems: list[Problem]) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from bench.config import Study
-from bench.plan import Trial, differing
-from bench.store import Result, Store
+from bench.plan import differing, tuning_metric
+from bench.progress import Ending, Progress
+from bench.store import Store
 from reports import rows as schema
 from tvae.files import write_atomically
 
@@ -31,25 +33,16 @@ CHOICES = [
 """Where the paper is silent, or where we depart from it."""
 
 
-def rows(
-    study: Study, trials: Sequence[Trial], results: Mapping[str, Result]
-) -> list[dict[str, Any]]:
-    """One row per measurement, in the order of the plan, columns as `reports.rows.COLUMNS`.
-
-    Args:
-        study: resolved.
-        trials: its plan.
-        results: training key -> result, of the trials that have ended.
-    """
+def rows(progress: Progress) -> list[dict[str, Any]]:
+    """One row per measurement, tuning first, columns as `reports.rows.COLUMNS`."""
     out = []
-    for trial in trials:
-        result = results.get(trial.training_key)
-        for measured in result.measurements if result else []:
-            assert result is not None
+    for ending in progress.endings():
+        trial, result = ending.trial, ending.result
+        for measured in result.measurements:
             value = measured["value"]
             out.append(
                 {
-                    "study": study.name,
+                    "study": progress.study.name,
                     "arm": trial.arm,
                     "role": trial.role,
                     "seed": trial.seed,
@@ -61,41 +54,22 @@ def rows(
                     "value": float("nan") if value is None else float(value),
                     "unit": measured["unit"],
                     "direction": measured["direction"],
-                    "fingerprint": trial.fingerprints[measured["source"]],
+                    "fingerprint": trial.fingerprint(measured["source"], measured["name"]),
                     "split": trial.split,
                 }
             )
     return out
 
 
-def manifest(
-    study: Study,
-    trials: Sequence[Trial],
-    results: Mapping[str, Result],
-    store: Store,
-    environment: Mapping[str, Any],
-    command: str,
-) -> schema.Manifest:
-    """What the report reads besides the rows; a trial that has not ended is ``interrupted``."""
-    differ = differing(study)
-    arms: dict[str, schema.Arm] = {}
-    roles: tuple[tuple[schema.Role, Any], ...] = (
-        ("arm", study.arms),
-        ("baseline", study.baselines),
-    )
-    for role, section in roles:
-        for name, arm in section.items():
-            arms[name] = {
-                "role": role,
-                "summary": arm.summary,
-                "published": arm.published,
-                "differs": differ[name],
-            }
-    for trial in trials:
-        for measured in getattr(results.get(trial.training_key), "measurements", []):
-            if measured["name"] == "cost/parameters" and measured["value"] is not None:
-                arms[trial.arm]["parameters"] = int(measured["value"])
+def manifest(progress: Progress, environment: Mapping[str, Any], command: str) -> schema.Manifest:
+    """What the report reads besides the rows; a trial that has not ended is ``interrupted``.
 
+    Args:
+        progress: how far the study is.
+        environment: where it ran.
+        command: what a person typed.
+    """
+    study, endings = progress.confirmed_study, progress.endings()
     primary: schema.Contrast = {**study.primary.model_dump()}  # type: ignore[typeddict-item]
     secondary: list[schema.Contrast] = [
         {
@@ -110,49 +84,120 @@ def manifest(
         {**primary, "metric": metric, "equivalence": equivalence}
         for metric, equivalence in study.secondary.metrics.items()
     ]
-    entries: list[schema.Trial] = []
-    for trial in trials:
-        result = results.get(trial.training_key, Result("interrupted", "has not ended"))
-        folder = store.trial(trial.training_key)
-
-        def relative(path: Any) -> str | None:
-            return path.relative_to(store.path).as_posix() if path.exists() else None
-
-        entries.append(
-            {
-                "trial": trial.training_key,
-                "arm": trial.arm,
-                "role": trial.role,
-                "seed": trial.seed,
-                "stage": trial.stage,
-                "status": result.status,
-                "reason": result.reason,
-                "steps": int(trial.config["trainer"]["steps"]),
-                "curve": relative(folder.curve),
-                "pictures": relative(folder.pictures),
-            }
-        )
     # where the files lay is no part of the question
     dumped = study.model_dump(exclude={"data": {"root", "download"}})
-    shared = ("data", "family", "model", "trainer", "metrics", "seeds", "threads", "device")
+    shared = ("data", "family", "model", "trainer", "metrics", "tune", "seeds", "threads", "device")
+    described: schema.Study = {
+        "name": study.name,
+        "question": study.question,
+        "budget": study.budget,
+        "budget_summary": study.budget_summary,
+        "budget_warning": study.budget_warning,
+        "level": study.level,
+        "arms": _arms(study, endings),
+        "primary": primary,
+        "secondary": secondary,
+        "seeds": list(study.seeds),
+        "config": {name: dumped[name] for name in shared},
+        "choices": CHOICES,
+        "command": command,
+    }
+    factors = _factors(study)
+    if factors:
+        described["factors"] = factors
+    if progress.searches:
+        described["tuning"] = _tuning(progress)
     return {
-        "study": {
-            "name": study.name,
-            "question": study.question,
-            "budget": study.budget,
-            "budget_summary": study.budget_summary,
-            "budget_warning": study.budget_warning,
-            "level": study.level,
-            "arms": arms,
-            "primary": primary,
-            "secondary": secondary,
-            "seeds": list(study.seeds),
-            "config": {name: dumped[name] for name in shared},
-            "choices": CHOICES,
-            "command": command,
-        },
-        "trials": entries,
+        "study": described,
+        "trials": [_trial(ending, progress.store) for ending in endings],
         "environment": dict(environment),
+    }
+
+
+def _arms(study: Study, endings: Sequence[Ending]) -> dict[str, schema.Arm]:
+    differ = differing(study)
+    arms: dict[str, schema.Arm] = {}
+    roles: tuple[tuple[schema.Role, Any], ...] = (
+        ("arm", study.arms),
+        ("baseline", study.baselines),
+    )
+    for role, section in roles:
+        for name, arm in section.items():
+            config = study.expanded(arm)
+            arms[name] = {
+                "role": role,
+                "summary": arm.summary,
+                "published": arm.published,
+                "differs": differ[name],
+                "train": study.data_of(arm).train,
+                "latent_dim": config["model"]["latent_dim"],
+            }
+            if arm.levels:
+                arms[name]["levels"] = dict(arm.levels)
+    for ending in endings:
+        for measured in ending.result.measurements:
+            if measured["name"] == "cost/parameters" and measured["value"] is not None:
+                arms[ending.trial.arm]["parameters"] = int(measured["value"])
+    return arms
+
+
+def _factors(study: Study) -> dict[str, list[str]]:
+    """Factor -> its levels, in the order of the arms, so that the first is the reference."""
+    found: dict[str, list[str]] = {}
+    for arm in study.arms.values():
+        for factor, level in arm.levels.items():
+            if level not in found.setdefault(factor, []):
+                found[factor].append(level)
+    return found
+
+
+def _tuning(progress: Progress) -> schema.Tuning:
+    tune, searches = progress.study.tune, progress.searches
+    notes = [f"{s.name}: {note}" for s in searches for note in s.notes]
+    return {
+        "metric": tuning_metric(progress.study),
+        "direction": "lower" if searches[0].lower else "higher",
+        "sampler": tune.sampler,
+        "pruner": tune.pruner,
+        "trials": tune.trials,
+        "seeds": list(tune.seeds),
+        "generation": tune.generation,
+        "candidates": {
+            search.name: [
+                {
+                    "number": candidate.number,
+                    "values": dict(candidate.values),
+                    "objective": outcome.objective,
+                    "status": outcome.status,
+                    "reason": outcome.reason,
+                }
+                for candidate, outcome in zip(search.candidates, search.outcomes, strict=False)
+            ]
+            for search in searches
+        },
+        "chosen": {search.name: search.best for search in searches},
+        "notes": notes,
+    }
+
+
+def _trial(ending: Ending, store: Store) -> schema.Trial:
+    trial, folder = ending.trial, store.trial(ending.trial.training_key)
+
+    def relative(path: Path) -> str | None:
+        return path.relative_to(store.path).as_posix() if path.exists() else None
+
+    return {
+        "trial": trial.training_key,
+        "arm": trial.arm,
+        "role": trial.role,
+        "seed": trial.seed,
+        "stage": trial.stage,
+        "status": ending.result.status,
+        "reason": ending.result.reason,
+        "notes": list(ending.result.notes),
+        "steps": trial.steps,
+        "curve": relative(folder.curve),
+        "pictures": relative(folder.pictures),
     }
 
 

@@ -30,6 +30,9 @@ PLUGINS: dict[str, Registry[Any]] = {
 
 LARGEST_SEED = 2**31 - 1
 MOST_SEEDS = 10_000
+FIRST_TUNING_SEED = 1_000_000
+"""Where counted tuning seeds start: beyond every counted confirmation seed."""
+MOST_TRIALS = 10_000
 
 
 @dataclass(frozen=True)
@@ -56,8 +59,8 @@ def plugin(reference: Any) -> Any:
     return {"name": reference} if isinstance(reference, str) else reference
 
 
-def counted(seeds: Any) -> Any:
-    """A number of seeds as the list of them: 3 -> [0, 1, 2].
+def counted(seeds: Any, first: int = 0) -> Any:
+    """A number of seeds as the list of them: 3 -> [0, 1, 2], or from `first` on.
 
     Raises:
         ValueError: neither a number above 0 nor a list.
@@ -66,7 +69,7 @@ def counted(seeds: Any) -> Any:
         return seeds
     if not isinstance(seeds, int) or isinstance(seeds, bool) or not 1 <= seeds <= MOST_SEEDS:
         raise ValueError(f"must be a list of seeds, or how many, 1 to {MOST_SEEDS}")
-    return list(range(seeds))
+    return list(range(first, first + seeds))
 
 
 Plugin = Annotated[Tree, BeforeValidator(plugin)]
@@ -119,14 +122,42 @@ class Trainer(Section):
     checkpoint_every: Annotated[int, Field(ge=0)] = 500
 
 
+class ArmData(Section):
+    """What an arm may change of the study's data."""
+
+    train: str | None = None
+    transfer: list[str] | None = None
+
+
 class Arm(Section):
-    """One arm or baseline: what it changes of the study's shared configuration."""
+    """One arm or baseline: what it changes of the study's shared configuration.
+
+    Attributes:
+        summary: in words.
+        published: the label of the paper's model that it repeats.
+        data: what it is trained and tested on, where that differs.
+        model: merged into the study's.
+        family: likewise.
+        trainer: likewise.
+        levels: factor -> level, for an arm of a crossing.
+    """
 
     summary: str = ""
     published: str = ""
+    data: ArmData = ArmData()
     model: Tree = {}
     family: Plugin | None = None
     trainer: Tree = {}
+    levels: dict[str, str] = {}
+
+
+class Factors(Section):
+    """The crossing in a study file: factor -> level -> what the level changes, as an arm would.
+
+    The first level of a factor is what its other levels are compared with.
+    """
+
+    factors: dict[str, Annotated[dict[str, Arm], Field(min_length=1)]] = {}
 
 
 class Primary(Section):
@@ -149,6 +180,38 @@ class Secondary(Section):
     metrics: dict[str, Annotated[float, Field(ge=0)]] = {}
 
 
+class Tune(Section):
+    """How arms are tuned before they are compared, every arm and baseline with the same budget.
+
+    Attributes:
+        trials: candidates for each arm, the first being its defaults; 0: no tuning.
+        seeds: every candidate is trained at each of them; none is a confirmation seed.
+        steps: of each training; None: as many as in confirmation.
+        metric: what is optimised, on validation data; None: the study's primary metric.
+        metrics: settings of metrics that differ while tuning.
+        sampler: proposes candidates.
+        pruner: stops candidates whose validation ELBO looks hopeless while they train.
+        generation: candidates of an arm that are proposed together.
+        seed: of the sampler.
+        fixed: dotted paths that are not searched, besides all that a study's file sets itself.
+    """
+
+    trials: Annotated[int, Field(ge=0)] = 0
+    seeds: Annotated[
+        list[Seed],
+        Field(min_length=1),
+        BeforeValidator(lambda given: counted(given, FIRST_TUNING_SEED)),
+    ] = [FIRST_TUNING_SEED]
+    steps: Annotated[int, Field(ge=1)] | None = None
+    metric: str | None = None
+    metrics: dict[str, Settings] = {}
+    sampler: Literal["tpe", "random", "cmaes", "gp"] = "tpe"
+    pruner: Literal["none", "median", "hyperband"] = "none"
+    generation: Annotated[int, Field(ge=1)] = 4
+    seed: Seed = 0
+    fixed: list[str] = []
+
+
 class Study(Section):
     """A question and all that is needed to answer it."""
 
@@ -164,6 +227,7 @@ class Study(Section):
     baselines: dict[str, Arm] = {}
     trainer: Trainer
     metrics: Annotated[dict[str, Settings], Field(min_length=1)]
+    tune: Tune = Tune()
     seeds: Annotated[list[Seed], Field(min_length=1), BeforeValidator(counted)]
     primary: Primary
     secondary: Secondary = Secondary()
@@ -171,10 +235,31 @@ class Study(Section):
     threads: Annotated[int, Field(ge=1)] = 1
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
 
+    @property
+    def every_arm(self) -> dict[str, Arm]:
+        """Arms and baselines."""
+        return {**self.arms, **self.baselines}
+
+    @property
+    def labels(self) -> list[str]:
+        """The data sets that any arm needs, without their size."""
+        of = [self.data_of(arm).labels for arm in self.every_arm.values()]
+        return list(dict.fromkeys(label for labels in [self.data.labels, *of] for label in labels))
+
+    def data_of(self, arm: Arm) -> Data:
+        """The study's data with the arm's changes."""
+        return self.data.model_copy(update=arm.data.model_dump(exclude_none=True))
+
     def configuration(self, arm: Arm) -> Tree:
-        """The configuration of one arm as written: shared sections with the arm's changes."""
+        """The configuration of one arm as written: shared sections with the arm's changes.
+
+        Of the shared model options an arm takes those that its model has.
+        """
+        name = arm.model.get("name", self.model.get("name"))
+        known = options_of(registry.models, name)
+        shared = {k: v for k, v in self.model.items() if known is None or k in {"name", *known}}
         return {
-            "model": merge(self.model, arm.model),
+            "model": merge(shared, arm.model),
             "family": merge(self.family, arm.family or {}),
             "trainer": merge(self.trainer.model_dump(), arm.trainer),
         }
@@ -210,9 +295,21 @@ class Execution(Section):
     runs: str = "runs"
     workers: Annotated[int, Field(ge=1)] | None = None
     dry_run: bool = False
+    max_hours: Annotated[float, Field(gt=0)] | None = None
+    trial_hours: Annotated[float, Field(gt=0)] | None = None
+    max_trials: Annotated[int, Field(ge=1)] = MOST_TRIALS
     retry: Literal["none", "failed"] = "none"
     keep: Literal["last", "none", "all"] = "last"
     tracking: Tracking = Tracking()
+
+
+def options_of(plugins: Registry[Any], name: Any) -> list[str] | None:
+    """The options of the plugin of that name; None where there is none to ask."""
+    try:
+        owner: Any = plugins.get(name)
+    except ValueError:
+        return None
+    return [option for option in inspect.signature(owner.__init__).parameters if option != "self"]
 
 
 def with_defaults(plugins: Registry[Any], options: Mapping[str, Any]) -> Tree:
@@ -233,7 +330,9 @@ def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> Tree:
         old = out.get(key)
         if key in PLUGINS or key == "family":
             old, value = plugin(old), plugin(value)
-            if isinstance(old, Mapping) and isinstance(value, Mapping):
+            # without a name on either side it is no plugin but, say, a factor called family
+            named = isinstance(old, Mapping) and isinstance(value, Mapping) and {*old, *value}
+            if named and "name" in named:
                 same = "name" not in value or value["name"] == old.get("name")
                 out[key] = {**old, **value} if same else value
                 continue

@@ -31,7 +31,7 @@ class Forecast:
     """
 
     def __init__(self, trials: list[Trial]) -> None:
-        self.total = sum(int(trial.config["trainer"]["steps"]) for trial in trials)
+        self.total = sum(trial.steps for trial in trials)
         self.done: dict[str, int] = {}
         self.marks: deque[tuple[float, int]] = deque([(time.monotonic(), 0)], maxlen=200)
 
@@ -41,7 +41,7 @@ class Forecast:
         if isinstance(event, Recorded):
             self.done[key] = int(event.record["step"])
         elif isinstance(event, Finished):
-            self.done[key] = int(event.trial.config["trainer"]["steps"])
+            self.done[key] = event.trial.steps
         self.marks.append((time.monotonic(), sum(self.done.values())))
 
     def remaining(self) -> float | None:
@@ -90,7 +90,7 @@ class Lines:
         left = self.forecast.remaining()
         rest = f"; about {duration(left)} left" if left and self.finished < len(self.trials) else ""
         self.console.print(
-            f"[{self.finished}/{len(self.trials)}] {event.trial.arm} seed {event.trial.seed}: "
+            f"[{self.finished}/{len(self.trials)}] {event.trial.name}: "
             f"{outcome(event, self.metric)}{rest}",
             markup=False,
             highlight=False,
@@ -137,10 +137,8 @@ class Live:
         """Move the bars."""
         self.forecast.update(event)
         key, trial = event.trial.training_key, event.trial
-        name = f"{trial.arm} seed {trial.seed}"
         if isinstance(event, Started):
-            steps = trial.config["trainer"]["steps"]
-            self.tasks[key] = self.progress.add_task(name, total=steps, note="starting")
+            self.tasks[key] = self.progress.add_task(trial.name, total=trial.steps, note="starting")
         elif isinstance(event, Recorded):
             self.progress.update(
                 self.tasks[key],
@@ -152,7 +150,7 @@ class Live:
             if key in self.tasks:
                 self.progress.remove_task(self.tasks.pop(key))
             self.progress.console.print(
-                f"{name}: {outcome(event, self.metric)}", markup=False, highlight=False
+                f"{trial.name}: {outcome(event, self.metric)}", markup=False, highlight=False
             )
         left = self.forecast.remaining()
         rest = f", {duration(left)} left" if left is not None else ""

@@ -79,7 +79,7 @@ def source_digests(modules: Iterable[str]) -> dict[str, str]:
         waiting += [name for name in imports if name.partition(".")[0] in packages]
         # importing a module runs the packages above it
         waiting += [module.rpartition(".")[0]] if "." in module else []
-    return found
+    return dict(sorted(found.items()))
 
 
 def differences(before: Mapping[str, Any], after: Mapping[str, Any], path: str = "") -> list[str]:

@@ -11,6 +11,8 @@ from bench.keys import digest, source_digests
 from tvae import registry
 
 Stage = Literal["tune", "confirm"]
+SPLITS: dict[Stage, Literal["validation", "test"]] = {"tune": "validation", "confirm": "test"}
+"""Test is for confirmation alone."""
 
 
 @dataclass(frozen=True)
@@ -40,11 +42,13 @@ class Trial:
         config: ``model``, ``family``, ``trainer``.
         data: the study's data section.
         metrics: metric -> settings.
-        fingerprints: metric -> what its numbers must share to be compared.
+        fingerprints: metric, or metric@data for a data set that is not the training set, -> what
+            its numbers must share to be compared.
         training: content of the training key.
         evaluation: content of the evaluation key, `training_key` included.
         device: type.
         threads: of the worker.
+        candidate: its number in the tuning of its arm.
     """
 
     arm: str
@@ -59,6 +63,27 @@ class Trial:
     evaluation: Mapping[str, Any]
     device: str
     threads: int
+    candidate: int | None = None
+
+    @property
+    def name(self) -> str:
+        """For people: ``additive seed 3``, ``additive candidate 7 seed 1000000``."""
+        which = "" if self.candidate is None else f" candidate {self.candidate}"
+        return f"{self.arm}{which} seed {self.seed}"
+
+    @property
+    def steps(self) -> int:
+        """Of its training."""
+        return int(self.config["trainer"]["steps"])
+
+    def fingerprint(self, metric: str, measured: str) -> str:
+        """Of the value called `measured`, such as ``knn/affnist``, that a metric gave.
+
+        A name such as ``knn/affnist`` is about the data set in it, others are about the training
+        set.
+        """
+        known = (self.fingerprints.get(f"{metric}@{part}") for part in measured.split("/"))
+        return next(filter(None, known), self.fingerprints[metric])
 
     @property
     def training_key(self) -> str:
@@ -72,66 +97,104 @@ class Trial:
 
     @property
     def split(self) -> Literal["validation", "test"]:
-        """Test is for confirmation alone."""
-        return "test" if self.stage == "confirm" else "validation"
+        """Which held-out images it is measured on."""
+        return SPLITS[self.stage]
 
 
 def plan(study: Study, world: World) -> list[Trial]:
     """The confirmation trials, seed by seed, so that the first pairs are complete early."""
-    return list(_trials(study, world))
+    return [
+        trial(study, world, arm, seed, "confirm") for seed in study.seeds for arm in study.every_arm
+    ]
 
 
-def _trials(study: Study, world: World) -> Iterator[Trial]:
-    data = study.data.model_dump()
-    for seed in study.seeds:
-        for role, section in (("arm", study.arms), ("baseline", study.baselines)):
-            for name, arm in section.items():
-                config = study.expanded(arm)
-                training = {
-                    "config": config,
-                    "seed": seed,
-                    # the content counts, not where its files lie
-                    "data": {"train": study.data.train, "digest": world.data[study.data.train]},
-                    "source": source_digests(training_modules(config)),
-                    "torch": world.torch,
-                    "device": world.device,
-                    "threads": study.threads,
-                }
-                fingerprints = {
-                    metric: digest(
-                        {
-                            "metric": metric,
-                            "settings": settings,
-                            "split": "test",
-                            "protocol": study.data.protocol,
-                            "data": dict(world.data),
-                            "family": config["family"],
-                        }
-                    )
-                    for metric, settings in study.metrics.items()
-                }
-                evaluation = {
-                    "training": digest(training),
-                    "fingerprints": fingerprints,
-                    "source": source_digests(
-                        registry.metrics.origins[metric].module for metric in study.metrics
-                    ),
-                    "pictures": source_digests(["tvae.pictures"]),
-                }
-                yield Trial(
-                    arm=name,
-                    role=role,  # type: ignore[arg-type]
-                    seed=seed,
-                    stage="confirm",
-                    config=config,
-                    data=data,
-                    metrics=study.metrics,
-                    fingerprints=fingerprints,
-                    training=training,
-                    evaluation=evaluation,
-                    device=world.device,
-                    threads=study.threads,
-                )
+def trial(
+    study: Study, world: World, name: str, seed: int, stage: Stage, candidate: int | None = None
+) -> Trial:
+    """The trial of one arm or baseline at one seed.
+
+    A tuning trial is measured by what gives the tuning metric alone, on validation data.
+    """
+    arm = study.every_arm[name]
+    config, data = study.expanded(arm), study.data_of(arm)
+    metrics: Mapping[str, Mapping[str, Any]] = study.metrics
+    if stage == "tune":
+        source = metric_source(study, tuning_metric(study))
+        metrics = {source: {**metrics[source], **study.tune.metrics.get(source, {})}}
+    training = {
+        "config": config,
+        "seed": seed,
+        # the content counts, not where its files lie
+        "data": {"train": data.train, "digest": world.data[data.train]},
+        "source": source_digests(training_modules(config)),
+        "torch": world.torch,
+        "device": world.device,
+        "threads": study.threads,
+    }
+
+    def fingerprint(metric: str, label: str) -> str:
+        return digest(
+            {
+                "metric": metric,
+                "settings": metrics[metric],
+                "split": SPLITS[stage],
+                "protocol": data.protocol,
+                "data": {label: world.data[label]},
+                # numbers that do not depend on f may be compared across families
+                "family": config["family"] if registry.metrics.get(metric).uses_family else None,
+            }
+        )
+
+    fingerprints = {metric: fingerprint(metric, data.train) for metric in metrics}
+    fingerprints |= {
+        f"{metric}@{label}": fingerprint(metric, label)
+        for metric in metrics
+        for label in data.labels[1:]
+    }
+    evaluation = {
+        "training": digest(training),
+        "fingerprints": fingerprints,
+        "source": source_digests(registry.metrics.origins[metric].module for metric in metrics),
+        "pictures": source_digests(["tvae.pictures"]) if stage == "confirm" else None,
+    }
+    return Trial(
+        arm=name,
+        role="arm" if name in study.arms else "baseline",
+        seed=seed,
+        stage=stage,
+        config=config,
+        data=data.model_dump(),
+        metrics=metrics,
+        fingerprints=fingerprints,
+        training=training,
+        evaluation=evaluation,
+        device=world.device,
+        threads=study.threads,
+        candidate=candidate,
+    )
+
+
+def tuning_metric(study: Study) -> str:
+    """What tuning optimises: the primary metric unless the study names another."""
+    return study.tune.metric or study.primary.metric
+
+
+def metric_source(study: Study, measured: str) -> str:
+    """The name of the study's metric that gives the value called `measured`."""
+    return _metric(study, measured)[0]
+
+
+def direction(study: Study, measured: str) -> str:
+    """Which way of a measured value is better: ``higher``, ``lower`` or ``none``."""
+    return _metric(study, measured)[1]
+
+
+def _metric(study: Study, measured: str) -> tuple[str, str]:
+    for name, settings in study.metrics.items():
+        directions = registry.metrics.make(name, **settings).directions(study.labels)
+        if measured in directions:
+            return name, directions[measured]
+    raise AssertionError(f"no metric gives {measured}, which was checked")
 
 
 def training_modules(config: Mapping[str, Any]) -> list[str]:
@@ -149,11 +212,20 @@ def training_modules(config: Mapping[str, Any]) -> list[str]:
     return modules
 
 
-def differing(study: Study) -> dict[str, dict[str, Any]]:
-    """Arm -> dotted path -> value, for every path on which the arms are not all alike."""
+def differing(study: Study, *, written: bool = False) -> dict[str, dict[str, Any]]:
+    """Arm -> dotted path -> value, for every path on which the arms are not all alike.
+
+    Args:
+        study: resolved.
+        written: as the study says it, without the defaults of what it does not say.
+    """
+    config = study.configuration if written else study.expanded
     flat = {
-        name: dict(_flatten(study.expanded(arm)))
-        for name, arm in {**study.arms, **study.baselines}.items()
+        name: {
+            **{f"data.{key}": getattr(study.data_of(arm), key) for key in ("train", "transfer")},
+            **dict(_flatten(config(arm))),
+        }
+        for name, arm in study.every_arm.items()
     }
     paths = dict.fromkeys(path for values in flat.values() for path in values)
     absent = object()

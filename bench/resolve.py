@@ -7,10 +7,21 @@ reported at once, each with its path and, for a name, a near match.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import product
+from math import prod
 from typing import Any
 
 from bench.check import check_names, check_plugins, validate
-from bench.config import ConfigError, Execution, Problem, Study, Tree, merge
+from bench.config import (
+    MOST_TRIALS,
+    ConfigError,
+    Execution,
+    Factors,
+    Problem,
+    Study,
+    Tree,
+    merge,
+)
 from bench.studyfiles import (
     budget_names,
     delete,
@@ -57,6 +68,8 @@ def resolve(arguments: Iterable[str]) -> tuple[Study, Execution]:
     tree = merge(before, overrides)
     for path in deletions:
         delete(tree, path, problems)
+    most = execution.get("max_trials", MOST_TRIALS)
+    before, tree = (_crossed(t, most, found) for t, found in ((before, []), (tree, problems)))
     _select(tree, selections, problems)
     dropped = _arms(before) - _arms(tree)
     _drop_contrasts(tree, dropped)
@@ -64,11 +77,63 @@ def resolve(arguments: Iterable[str]) -> tuple[Study, Execution]:
     study = _study(tree, before, problems)
     options = validate(Execution, execution, problems)
     if study is not None:
+        count = count_trials(study)
+        if options is not None and count > options.max_trials:
+            problems.append(Problem("max_trials", _too_many(count, options.max_trials)))
         problems += check_names(study, dropped)
         problems += check_plugins(study)
     if problems or study is None or options is None:
         raise ConfigError(problems)
     return study, options
+
+
+def count_trials(study: Study) -> int:
+    """Trials of the whole matrix: each arm's candidates at each tuning seed, and its seeds."""
+    each = study.tune.trials * len(study.tune.seeds) + len(study.seeds)
+    return each * len(study.every_arm)
+
+
+def _too_many(count: int, most: int) -> str:
+    return f"the matrix has {count:,} trials, more than {most:,}; max_trials={count} runs it"
+
+
+def _crossed(tree: Tree, most: Any, problems: list[Problem]) -> Tree:
+    """`tree` with an arm for every combination of the levels of its ``factors``.
+
+    A level is what an arm would say; levels of different factors are merged in their order. Arms
+    that the study spells out are merged over the crossing's.
+
+    Args:
+        tree: of the study.
+        most: arms; nothing above that is expanded.
+        problems: is added what is wrong.
+    """
+    tree = dict(tree)
+    factors = tree.pop("factors", {})
+    found: list[Problem] = []
+    levels = validate(Factors, {"factors": factors}, found)
+    problems += found
+    if levels is None or not levels.factors:
+        return tree
+    cells = prod(map(len, levels.factors.values()))
+    if isinstance(most, int) and cells > most:
+        problems.append(Problem("factors", _too_many(cells, most)))
+        return tree
+    arms: Tree = {}
+    for cell in product(*(factors[factor].items() for factor in levels.factors)):
+        arm: Tree = {}
+        for _, change in cell:
+            arm = merge(arm, change)
+        summaries = [change.get("summary", name) for name, change in cell]
+        arm |= {
+            "summary": "; ".join(map(str, summaries)),
+            "levels": dict(zip(levels.factors, (name for name, _ in cell), strict=True)),
+        }
+        arms["-".join(name for name, _ in cell)] = arm
+    if len(arms) < cells:
+        problems.append(Problem("factors", "two combinations of levels make arms of one name"))
+    spelled = tree.get("arms", {})
+    return {**tree, "arms": merge(arms, spelled) if isinstance(spelled, Mapping) else spelled}
 
 
 def _budget(name: Any, problems: list[Problem]) -> Tree:

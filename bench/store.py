@@ -9,7 +9,8 @@
       report.html
       optuna.db
       trials/KEY/      trial.json, curve.jsonl, model.json, weights.safetensors, pictures.npz,
-                       result.json, traceback.txt after a crash, step-*.safetensors while it trains
+                       result.json, notes.json where something happened on the way, traceback.txt
+                       after a crash, step-*.safetensors while it trains
 """
 
 from __future__ import annotations
@@ -18,9 +19,11 @@ import hashlib
 import json
 import re
 import unicodedata
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
+
+from typing_extensions import TypedDict  # pydantic reads the standard library's from 3.12 on
 
 from tvae.files import write_atomically
 
@@ -36,6 +39,30 @@ def slug(name: str) -> str:
     return f"{stem or 'study'}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
+RECIPE = "trial.json"
+LOCK = ".lock"
+"""In a trial's folder: held by the process that writes there."""
+
+
+class Recipe(TypedDict):
+    """What a trial was made from: the contents of its two keys, to say later what has changed."""
+
+    arm: str
+    stage: Literal["tune", "confirm"]
+    training: dict[str, object]
+    evaluation: dict[str, object]
+
+
+class Measured(TypedDict):
+    """A measurement as it is stored; `source` is the metric that made it, None: not applicable."""
+
+    name: str
+    value: float | None
+    unit: str
+    direction: Literal["higher", "lower", "none"]
+    source: str
+
+
 @dataclass(frozen=True)
 class Result:
     """How a trial ended.
@@ -44,7 +71,7 @@ class Result:
         status: see `Status`.
         reason: why, in a line; empty when done.
         evaluation: the evaluation key that the measurements belong to.
-        measurements: name, value (None: not applicable), unit, direction and metric of each.
+        measurements: what was measured.
         facts: ``seconds``, ``steps``, ``batch_size``, ``peak_mib`` of training.
         notes: what happened on the way, such as a corrupt checkpoint that was passed over.
     """
@@ -52,7 +79,7 @@ class Result:
     status: Status
     reason: str = ""
     evaluation: str = ""
-    measurements: list[dict[str, Any]] = field(default_factory=list)
+    measurements: list[Measured] = field(default_factory=list)
     facts: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
@@ -80,15 +107,55 @@ class TrialFolder:
 
     def result(self) -> Result | None:
         """How the trial ended, or None: it has not, or what says so is not intact."""
+        from pydantic import TypeAdapter
+
         try:
-            content = json.loads((self.path / "result.json").read_text())
-            return Result(**content)
-        except (OSError, ValueError, TypeError):
+            content = (self.path / "result.json").read_bytes()
+            return TypeAdapter(Result).validate_json(content, strict=True)
+        except (OSError, ValueError):
             return None
 
     def write_result(self, result: Result) -> None:
-        """Say how the trial ended."""
-        self.write_json("result.json", asdict(result))
+        """Say how the trial ended, and what was noted on the way."""
+        self.write_json("result.json", asdict(replace(result, notes=self.notes())))
+
+    @property
+    def running(self) -> bool:
+        """Whether a process is at work in the folder."""
+        from filelock import FileLock, Timeout
+
+        if not (self.path / LOCK).exists():
+            return False
+        try:
+            with FileLock(self.path / LOCK, timeout=0):
+                return False
+        except Timeout:
+            return True
+
+    def recipe(self) -> Recipe | None:
+        """What the trial was made from, or None: it does not say, or not intact."""
+        from pydantic import TypeAdapter
+
+        try:
+            content = (self.path / RECIPE).read_bytes()
+            return TypeAdapter(Recipe).validate_json(content, strict=True)
+        except (OSError, ValueError):
+            return None
+
+    def write_recipe(self, recipe: Recipe) -> None:
+        """Say what the trial is made from."""
+        self.write_json(RECIPE, recipe)
+
+    def notes(self) -> list[str]:
+        """What was noted on the way."""
+        try:
+            return [str(note) for note in json.loads((self.path / "notes.json").read_text())]
+        except (OSError, ValueError, TypeError):
+            return []
+
+    def note(self, message: str) -> None:
+        """Note what happened on the way, such as a corrupt checkpoint that was passed over."""
+        self.write_json("notes.json", [*self.notes(), message])
 
     def write_json(self, name: str, content: object) -> None:
         """Write plain data."""
@@ -101,6 +168,8 @@ class TrialFolder:
             try:
                 record = json.loads(line)
             except ValueError:
+                break
+            if not (isinstance(record, dict) and isinstance(record.get("step"), int)):
                 break
             if record["step"] <= up_to:
                 records.append(record)
@@ -122,6 +191,10 @@ class Store:
 
     def __init__(self, runs: Path, study: str) -> None:
         self.path = runs / slug(study)
+
+    def keys(self) -> list[str]:
+        """The training keys of the trials that have a folder."""
+        return sorted(path.name for path in self.path.glob("trials/*") if path.is_dir())
 
     def trial(self, key: str) -> TrialFolder:
         """The folder of the trial with that training key."""

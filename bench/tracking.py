@@ -13,8 +13,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from bench.config import Tracking
 from bench.plan import Trial
-from bench.store import Result, TrialFolder
+from bench.store import Result, TrialFolder, slug
+from bench.tuning import Search
+from tvae.faultpoints import reach
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +34,9 @@ class Tracker(Protocol):
     def trial(self, trial: Trial, result: Result, folder: TrialFolder) -> None:
         """A trial has ended."""
 
+    def tuning(self, search: Search, figures: Sequence[Path]) -> None:
+        """An arm was tuned; `figures` show how."""
+
     def finish(self, status: str, artifacts: Sequence[Path], metrics: Mapping[str, float]) -> None:
         """The execution ends."""
 
@@ -44,6 +50,9 @@ class NullTracker:
     def trial(self, trial: Trial, result: Result, folder: TrialFolder) -> None:
         """Nothing."""
 
+    def tuning(self, search: Search, figures: Sequence[Path]) -> None:
+        """Nothing."""
+
     def finish(self, status: str, artifacts: Sequence[Path], metrics: Mapping[str, float]) -> None:
         """Nothing."""
 
@@ -54,11 +63,18 @@ class MLflowTracker:
     Args:
         uri: of the tracking server; None: ``mlflow.db`` in the current folder, which is what a
             bare ``mlflow ui`` shows.
+
+    Attributes:
+        shown: (evaluation key, status) of the trials that are shown whole.
+        complete: there is an execution that was told to its end.
     """
 
     def __init__(self, uri: str | None = None) -> None:
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+        # a server that does not answer must not hold up a study; what it misses is told later
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             from filelock import FileLock
@@ -83,18 +99,30 @@ class MLflowTracker:
         self.parent = ""
         self.folder = ""
         self.shown: set[tuple[str, str]] = set()
+        self.complete = False
+
+    def look(self, study: str, folder: str) -> None:
+        """See what is shown of the study in `folder` already: `shown` and `complete`.
+
+        What an earlier driver was killed over is marked so.
+        """
+        found = self.client.get_experiment_by_name(study)
+        self.experiment = found.experiment_id if found else self.client.create_experiment(study)
+        self.folder = folder
+        for run in self.client.search_runs([self.experiment], max_results=MOST_RUNS):
+            known, status = run.data.tags, run.info.status
+            if status == "RUNNING" and known.get("folder") == folder:
+                self.client.set_terminated(run.info.run_id, "KILLED")
+            # KILLED: a driver was, half way through telling
+            elif status in ("FINISHED", "FAILED"):
+                if "evaluation" in known:
+                    self.shown.add((known["evaluation"], known["status"]))
+                elif known.get("folder") == folder:
+                    self.complete = True
 
     def start(self, study: str, params: Mapping[str, Any], tags: Mapping[str, str]) -> None:
         """See `Tracker.start`; one driver at a time has the study's folder."""
-        found = self.client.get_experiment_by_name(study)
-        self.experiment = found.experiment_id if found else self.client.create_experiment(study)
-        self.folder = tags["folder"]
-        for run in self.client.search_runs([self.experiment], max_results=MOST_RUNS):
-            known = run.data.tags
-            if "evaluation" in known and run.info.status != "RUNNING":
-                self.shown.add((known["evaluation"], known["status"]))
-            elif run.info.status == "RUNNING" and known.get("folder") == self.folder:
-                self.client.set_terminated(run.info.run_id, "KILLED")
+        self.look(study, tags["folder"])
         self.parent = self._run(time.strftime("%Y-%m-%d %H:%M:%S"), tags, time.time())
         self._batch(self.parent, params)
 
@@ -116,9 +144,11 @@ class MLflowTracker:
             "folder": self.folder,
             "reason": result.reason[:4000],
         }
+        if trial.candidate is not None:
+            tags["candidate"] = str(trial.candidate)
         # known only now that it has ended
         began = time.time() - result.facts.get("seconds", 0.0)
-        run = self._run(f"{trial.arm} seed {trial.seed}", tags, began)
+        run = self._run(trial.name, tags, began)
         params = {"arm": trial.arm, "seed": trial.seed, **flatten(trial.config)}
         now = int(time.time() * 1000)
         metrics = [
@@ -139,6 +169,24 @@ class MLflowTracker:
         finished = "FINISHED" if result.status == "done" else "FAILED"
         self.client.set_terminated(run, finished)
 
+    def tuning(self, search: Search, figures: Sequence[Path]) -> None:
+        """See `Tracker.tuning`: objective and best so far by candidate, of the parent run."""
+        from mlflow.entities import Metric
+
+        now, name = int(time.time() * 1000), slug(search.name)
+        best: float | None = None
+        metrics = []
+        for number, outcome in enumerate(search.outcomes):
+            value = outcome.objective
+            if value is None:
+                continue
+            best = value if best is None else (min if search.lower else max)(best, value)
+            metrics.append(Metric(f"tuning/{name}/objective", value, now, number))
+            metrics.append(Metric(f"tuning/{name}/best", best, now, number))
+        self._batch(self.parent, {}, metrics)
+        for path in figures:
+            self.client.log_artifact(self.parent, str(path), "tuning")
+
     def finish(self, status: str, artifacts: Sequence[Path], metrics: Mapping[str, float]) -> None:
         """See `Tracker.finish`."""
         from mlflow.entities import Metric
@@ -157,17 +205,20 @@ class MLflowTracker:
             self.experiment, start_time=int(began * 1000), run_name=name, tags=dict(tags)
         )
         run_id: str = run.info.run_id
+        reach("mlflow/run")
         return run_id
 
     def _batch(self, run: str, params: Mapping[str, Any], metrics: Sequence[Any] = ()) -> None:
         """Everything in as few calls as MLflow's limits allow (1,000 metrics, 100 params)."""
         from mlflow.entities import Param
 
+        reach("mlflow/begin")
         entries = [Param(name, str(value)[:6000]) for name, value in params.items()]
         for i in range(0, len(entries), 100):
             self.client.log_batch(run, params=entries[i : i + 100])
         for i in range(0, len(metrics), 1000):
             self.client.log_batch(run, metrics=metrics[i : i + 1000])
+        reach("mlflow/end")
 
 
 def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -201,6 +252,10 @@ class Guarded:
         """See `Tracker.trial`."""
         self._tell("trial", trial, result, folder)
 
+    def tuning(self, search: Search, figures: Sequence[Path]) -> None:
+        """See `Tracker.tuning`."""
+        self._tell("tuning", search, figures)
+
     def finish(self, status: str, artifacts: Sequence[Path], metrics: Mapping[str, float]) -> None:
         """See `Tracker.finish`; nothing where nothing was started."""
         if self.tracker is not None:
@@ -215,3 +270,8 @@ class Guarded:
             getattr(self.tracker, method)(*arguments)
         except Exception as error:  # a tracking server fails in as many ways as it is plugged
             self.problem = f"{type(error).__name__}: {error}".splitlines()[0]
+
+
+def tracker(tracking: Tracking) -> Guarded:
+    """What a study tells, as its execution says."""
+    return Guarded((lambda: MLflowTracker(tracking.uri)) if tracking.enabled else NullTracker)

@@ -6,34 +6,70 @@ its folder.
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
 import resource
+import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable
-from dataclasses import asdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import numpy as np
 import torch
 
 from bench.plan import Trial
-from bench.store import Result, TrialFolder
+from bench.store import Measured, Result, TrialFolder
 from tvae import checkpoint, data, registry
 from tvae.divergences.base import gaussian_kl
 from tvae.evaluation.base import Context
+from tvae.faultpoints import reach
 from tvae.files import write_atomically
 from tvae.models.base import Model, bernoulli_nll, build
 from tvae.pictures import pictures
 from tvae.streams import Streams
 from tvae.trainer import Diverged, Record, State, Training, fit
 
+FACTS = "facts.json"
 VALIDATION_IMAGES = 100
 """Enough for a curve, few enough that the cheapest model's training takes no 3 % longer."""
+
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+"""Errors of the disk, which say nothing about a trial."""
+
+
+class Stopped(BaseException):
+    """Somebody asked the process to stop; the trial can be continued."""
+
+
+class Stop:
+    """SIGTERM as a wish: to be asked for while training, an exception everywhere else."""
+
+    def __init__(self) -> None:
+        self.wished = self.asked_for = False
+        signal.signal(signal.SIGTERM, self._wish)
+
+    def _wish(self, number: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough
+        self.wished = True
+        if not self.asked_for:
+            raise Stopped
+
+    @contextmanager
+    def asking(self) -> Iterator[Callable[[], bool]]:
+        """Within: the wish waits until somebody asks for it."""
+        self.asked_for = True
+        yield lambda: self.wished
+        self.asked_for = False
+        if self.wished:
+            raise Stopped
 
 
 def main(
@@ -51,6 +87,9 @@ def main(
         sources: label -> arguments of `tvae.data.load`, the training set first.
         keep: which checkpoints stay: ``last`` (final weights), ``none`` or ``all``.
         emit: is given the records of training as they come.
+
+    Raises:
+        OSError: the disk is full or went read-only; there is no result.
     """
     torch.set_num_threads(trial.threads)
     if trial.device == "cuda":
@@ -59,14 +98,24 @@ def main(
     files = TrialFolder(folder)
     files.traceback.unlink(missing_ok=True)
     try:
-        result = run(trial, files, sources, keep, emit)
+        result = run(trial, files, sources, keep, emit, Stop())
     except Diverged as error:
         result = Result("diverged", str(error), trial.evaluation_key)
+    except Stopped:
+        result = Result("interrupted", "was asked to stop", trial.evaluation_key)
     except Exception as error:  # the boundary of the process: a crash costs this trial alone
+        if isinstance(error, OSError) and error.errno in FULL:
+            raise
         write_atomically(files.traceback, traceback.format_exc().encode())
-        reason = f"{type(error).__name__}: {error}"
-        result = Result("failed", reason, trial.evaluation_key)
+        result = Result("failed", _reason(error), trial.evaluation_key)
     files.write_result(result)
+
+
+def _reason(error: Exception) -> str:
+    """The error in a line; torch's own for memory on a CPU is a mere RuntimeError."""
+    text = f"{type(error).__name__}: {error}"
+    memory = isinstance(error, MemoryError | torch.cuda.OutOfMemoryError)
+    return f"out of memory: {text}" if memory or "can't allocate memory" in text else text
 
 
 def run(
@@ -75,24 +124,31 @@ def run(
     sources: dict[str, dict[str, Any]],
     keep: str,
     emit: Callable[[Record], None],
+    stop: Stop,
 ) -> Result:
     """Train where there are no final weights yet, evaluate, and say what was measured.
 
     Raises:
         Diverged: the loss was not finite.
+        Stopped: it was asked to.
     """
     device = torch.device(trial.device)
     datasets = {label: data.load(**source) for label, source in sources.items()}
     family = registry.families.build(trial.config["family"])
-    files.write_json(
-        "trial.json",
-        {"training": dict(trial.training), "evaluation": dict(trial.evaluation), "arm": trial.arm},
+    files.write_recipe(
+        {
+            "arm": trial.arm,
+            "stage": trial.stage,
+            "training": dict(trial.training),
+            "evaluation": dict(trial.evaluation),
+        },
     )
-    notes: list[str] = []
-    if not (files.path / "facts.json").exists():
-        train = next(iter(datasets.values()))
-        notes = _train(trial, files, train, family, device, emit)
-    facts = json.loads((files.path / "facts.json").read_text())
+    facts = _trained(files)
+    if facts is None:
+        _train(trial, files, next(iter(datasets.values())), family, device, emit, stop)
+        facts = _trained(files)
+        assert facts is not None
+    started = time.perf_counter()
     context = Context(
         model=checkpoint.load(files.path, device),
         family=family,
@@ -102,31 +158,47 @@ def run(
         facts=facts,
         protocol=trial.data["protocol"],
     )
-    measurements = [
-        {**asdict(measured), "source": name}
-        for name, settings in trial.metrics.items()
-        for measured in registry.metrics.make(name, **settings)(context)
-    ]
-    for measured in measurements:
-        # JSON has no NaN; None says "not applicable"
-        if not np.isfinite(measured["value"]):
-            measured["value"] = None
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, **pictures(context))  # type: ignore[arg-type]
-    write_atomically(files.pictures, buffer.getvalue())
+    measurements: list[Measured] = []
+    for name, settings in trial.metrics.items():
+        reach("metric/begin")
+        for found in registry.metrics.make(name, **settings)(context):
+            # JSON has no NaN; None says "not applicable"
+            value = float(found.value) if np.isfinite(found.value) else None
+            measurements.append(
+                {
+                    "name": found.name,
+                    "value": value,
+                    "unit": found.unit,
+                    "direction": found.direction,
+                    "source": name,
+                }
+            )
+    if trial.stage == "confirm":
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, **pictures(context))  # type: ignore[arg-type]
+        write_atomically(files.pictures, buffer.getvalue())
     if keep != "all":
         for path in files.path.glob("step-*.safetensors"):
             path.unlink()
     if keep == "none":
+        (files.path / FACTS).unlink()
         (files.path / checkpoint.WEIGHTS).unlink()
-        (files.path / "facts.json").unlink()
-    return Result(
-        "done",
-        evaluation=trial.evaluation_key,
-        measurements=measurements,
-        facts=facts,
-        notes=notes,
-    )
+    facts["evaluation_seconds"] = time.perf_counter() - started
+    return Result("done", evaluation=trial.evaluation_key, measurements=measurements, facts=facts)
+
+
+def _trained(files: TrialFolder) -> dict[str, float] | None:
+    """The facts of a training that ended and left its weights; None where there are none."""
+    try:
+        facts = json.loads((files.path / FACTS).read_text())
+        digest = str(facts.pop("weights"))
+        numbers = {str(name): float(value) for name, value in facts.items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+    if checkpoint.intact(files.path, digest):
+        return numbers
+    files.note(f"the weights in {files.path} were not those that were written; trained again")
+    return None
 
 
 def _train(
@@ -136,23 +208,29 @@ def _train(
     family: Any,
     device: torch.device,
     emit: Callable[[Record], None],
-) -> list[str]:
-    """Fit from the newest intact checkpoint, leave model and facts; returns notes."""
+    stop: Stop,
+) -> None:
+    """Fit from the newest intact checkpoint, leave model and facts.
+
+    Raises:
+        Diverged: the loss was not finite.
+        Stopped: it was asked to; there is a checkpoint.
+    """
     training = Training(**trial.config["trainer"])
-    model = build(trial.config["model"], seed=trial.seed).to(device)
-    # convolutions on a CPU are faster on this layout, whatever the weights
-    model = model.to(memory_format=torch.channels_last)
-    state = State.start(model, trial.seed)
+    state = State.start(build(trial.config["model"], seed=trial.seed).to(device), trial.seed)
     saved, corrupt = checkpoint.latest_state(files.path)
     if saved is not None:
         state.load(*saved)
+    for path, message in corrupt.items():
+        files.note(f"{message}; continued from step {state.step}")
+        path.unlink()
     records = files.records(up_to=state.step)
     files.write_records(records)
     before = records[-1]["seconds"] if records else 0.0
 
-    images = torch.as_tensor(dataset.train.images).unsqueeze(1).to(device)
+    images = torch.tensor(dataset.train.images).unsqueeze(1).to(device)
     started = time.perf_counter()
-    with files.curve.open("a") as curve:
+    with files.curve.open("a") as curve, stop.asking() as wished:
         for record in fit(
             state,
             images,
@@ -160,23 +238,25 @@ def _train(
             training,
             validate=Validation(dataset, trial.seed, device),
             save=lambda state: checkpoint.save_state(files.path, state.step, *state.tensors()),
+            stop=wished,
         ):
             record["seconds"] += before
             curve.write(json.dumps(record) + "\n")
             curve.flush()
+            reach("curve/end")
             emit(record)
     seconds = before + time.perf_counter() - started
-    checkpoint.save_model(files.path, model, trial.config["model"])
+    digest = checkpoint.save_model(files.path, state.model, trial.config["model"])
     files.write_json(
-        "facts.json",
+        FACTS,
         {
             "seconds": seconds,
             "steps": training.steps,
             "batch_size": training.batch_size,
             "peak_mib": peak_mib(device),
+            "weights": digest,
         },
     )
-    return [f"{message}; the one before was used" for message in corrupt]
 
 
 class Validation:
@@ -188,7 +268,7 @@ class Validation:
 
     def __init__(self, dataset: data.Dataset, seed: int, device: torch.device) -> None:
         images = dataset.validation.images[:VALIDATION_IMAGES]
-        self.x = torch.as_tensor(images).unsqueeze(1).to(device).float() / 255
+        self.x = torch.tensor(images).unsqueeze(1).to(device).float() / 255
         self.seed = seed
 
     def __call__(self, model: Model) -> dict[str, float]:

@@ -28,7 +28,7 @@ def look(study: Study) -> World:
     """
     problems: list[Problem] = []
     found = {}
-    for label in study.data.labels:
+    for label in study.labels:
         source = study.data.source(label)
         name = source.pop("name")
         try:

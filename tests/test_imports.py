@@ -150,6 +150,7 @@ WORDS = {
         "coherence",
     },  # no direction, no inverse, no checkpoint kept; an option of a model
     "tvae/models/tvae.py": {"kl"},  # the term beta KL[q_phi(z_0|x), pi] of Eq. 3
+    "bench/plan.py": {"transfer"},  # the key data.transfer
     "bench/trial.py": {"kl", "reconstruction"},  # two parts of the validation ELBO
     "bench/collect.py": {"cost"},  # the number of parameters, which the report shows of every arm
 }

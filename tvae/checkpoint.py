@@ -17,6 +17,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
+from tvae.faultpoints import reach
 from tvae.files import write_atomically
 from tvae.models.base import Model, build
 
@@ -46,6 +47,7 @@ def save_state(folder: Path, step: int, tensors: Mapping[str, Tensor], meta: obj
     write_atomically(path, content)
     for old in sorted(folder.glob("step-*.safetensors"))[:-2]:
         old.unlink()
+    reach("step/dropped")
     return path
 
 
@@ -67,22 +69,37 @@ def read_state(path: Path) -> tuple[dict[str, Tensor], Any]:
     return tensors, meta
 
 
-def latest_state(folder: Path) -> tuple[tuple[dict[str, Tensor], Any] | None, list[str]]:
-    """The newest intact state in `folder`, or None, and what was found corrupt on the way."""
-    corrupt: list[str] = []
+def latest_state(folder: Path) -> tuple[tuple[dict[str, Tensor], Any] | None, dict[Path, str]]:
+    """The newest intact state in `folder`, or None, and the corrupt files that are newer, with why.
+
+    They ought to go: to `save_state` they would seem to be the newest two.
+    """
+    corrupt: dict[Path, str] = {}
     for path in sorted(folder.glob("step-*.safetensors"), reverse=True):
         try:
             return read_state(path), corrupt
         except CorruptCheckpoint as error:
-            corrupt.append(str(error))
+            corrupt[path] = str(error)
     return None, corrupt
 
 
-def save_model(folder: Path, model: Model, config: Mapping[str, Any]) -> None:
-    """Write a model for `load`: its configuration (as for `build`) and its weights."""
+def save_model(folder: Path, model: Model, config: Mapping[str, Any]) -> str:
+    """Write a model for `load`: its configuration (as for `build`) and its weights.
+
+    Returns:
+        SHA-256 of the file of weights, for `intact`.
+    """
     write_atomically(folder / CONFIG, json.dumps(dict(config), indent=1).encode())
     state = {name: tensor.cpu().contiguous() for name, tensor in model.state_dict().items()}
-    write_atomically(folder / WEIGHTS, safetensors.torch.save(state))
+    content = safetensors.torch.save(state)
+    write_atomically(folder / WEIGHTS, content)
+    return hashlib.sha256(content).hexdigest()
+
+
+def intact(folder: Path, digest: str) -> bool:
+    """Whether the weights in `folder` are there and those of which `save_model` gave `digest`."""
+    path = folder / WEIGHTS
+    return path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == digest
 
 
 def load(folder: str | Path, device: str | torch.device = "cpu") -> Model:

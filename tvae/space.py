@@ -32,5 +32,16 @@ class Choice:
     default: object
 
 
-Space = dict[str, Float | Int | Choice]
+@dataclass(frozen=True)
+class Factor:
+    """The default times a number in [low, high], searched on a logarithmic scale.
+
+    For options whose default another plugin or the study decides, such as a weight.
+    """
+
+    low: float
+    high: float
+
+
+Space = dict[str, Float | Int | Choice | Factor]
 """Option of a constructor -> where to search it."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,14 +55,23 @@ class Finished:
 Event = Started | Recorded | Finished
 
 
+class CannotWrite(OSError):
+    """A trial's files cannot be written any more; nothing that was written is lost."""
+
+
 class Executor(ABC):
     """Runs jobs somewhere."""
 
     @abstractmethod
-    def run(self, jobs: Sequence[Job]) -> Generator[Event, None, None]:
+    def run(self, jobs: Iterable[Job]) -> Generator[Event, None, None]:
         """Run all jobs and yield what happens, until the last has finished.
 
-        A caller that stops iterating (closes the generator) stops every running job.
+        A job is taken from `jobs` when there is room for it, so that whoever makes them can decide
+        late. A caller that stops iterating (closes the generator) stops every running job, which
+        leaves a checkpoint.
+
+        Raises:
+            CannotWrite: a job could not write its files.
         """
 
     @abstractmethod

@@ -12,6 +12,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -199,7 +200,10 @@ def finished(tmp_path_factory, fresh) -> Ran:
 
 @pytest.fixture(scope="session")
 def faults(tmp_path_factory) -> Ran:
-    """A study of which three arms go wrong, each in its way, while nobody listens to MLflow."""
+    """A study of which four arms go wrong, each in its way, while nobody listens to MLflow.
+
+    A fifth one's process is killed, too, but only once it has left a checkpoint.
+    """
     folder = tmp_path_factory.mktemp("faults")
     vae = TINY["arms"]["vae"]
     bad = {"name": "autoencoder", "prior": "kl", "views": True}
@@ -208,7 +212,9 @@ def faults(tmp_path_factory) -> Ran:
         seeds=1,
         arms={
             "raises": {"model": bad, "family": {"fault": "raise"}},
-            "killed": {"model": bad, "family": {"fault": "kill"}},
+            "killed": {"model": bad, "family": {"fault": "kill", "at": 1}},
+            "restarted": {"model": bad, "family": {"fault": "kill"}},
+            "memory": {"model": bad, "family": {"fault": "memory"}},
             "diverges": {**vae, "trainer": {"learning_rate": 1e30}},
             "vae": vae,
         },
@@ -219,6 +225,23 @@ def faults(tmp_path_factory) -> Ran:
         patch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "2")
         # port 9 is "discard": nothing listens there
         return bench(folder, "study=tiny.yaml", "workers=2", "tracking.uri=http://127.0.0.1:9")
+
+
+TUNED: dict[str, Any] = {
+    "family": {"name": "faulty"},
+    "trainer": {**TINY["trainer"], "steps": 4, "record_every": 1},
+    "seeds": 1,
+    "tune": {"trials": 3, "generation": 2, "seeds": 2, "steps": 4},
+}
+"""What the tiny study changes to be tuned before it is confirmed."""
+
+
+@pytest.fixture(scope="session")
+def tuned(tmp_path_factory, fresh) -> Ran:
+    """The tiny study, tuned and run to its end with everything that a run leaves."""
+    folder = with_database(fresh, tmp_path_factory.mktemp("tuned"))
+    write(folder, **TUNED)
+    return bench(folder, "study=tiny.yaml", "workers=1")
 
 
 @dataclass(frozen=True)
@@ -253,9 +276,14 @@ def alive(group: int) -> list[str]:
 
 
 def stop(folder: Path, number: int, *arguments: str) -> Stopped:
-    """Start the tiny study, and a second time beside it, and send a signal to the driver."""
+    """Start the tiny study, and a second time beside it, and send a signal to the driver.
+
+    Unless that kills it, the worker that waits may go on soon after: to be heard, the wish to stop
+    needs the end of a step.
+    """
     write(folder)
-    (folder / "gate").touch()
+    gate = folder / "gate"
+    gate.touch()
     (folder / "waiting").unlink(missing_ok=True)
     driver = start(folder, "study=tiny.yaml", "workers=1", *arguments)
     try:
@@ -263,6 +291,8 @@ def stop(folder: Path, number: int, *arguments: str) -> Stopped:
         second = bench(folder, "study=tiny.yaml", *arguments)
         sent = time.monotonic()
         driver.send_signal(number)
+        if number != signal.SIGKILL:
+            threading.Timer(0.5, gate.unlink).start()
         out, err = driver.communicate(timeout=30)
         seconds = time.monotonic() - sent
         with contextlib.suppress(AssertionError):
@@ -271,7 +301,7 @@ def stop(folder: Path, number: int, *arguments: str) -> Stopped:
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(driver.pid, signal.SIGKILL)
-        (folder / "gate").unlink()
+        gate.unlink(missing_ok=True)
     return Stopped(folder, driver.returncode, out, err, seconds, driver.pid, second, left)
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import pytest
-from harness import TINY, installed, study, trials
+from harness import TINY, WORLD, installed, study, trials
 
 from bench import collect
+from bench.progress import Progress
 from bench.store import Result, Store
 from reports import rows as schema
 
@@ -37,9 +39,24 @@ def results(given):
     }
 
 
+def progress(given, results, store: Store | None = None) -> Progress:
+    """Of a study whose driver was told these results."""
+    going = Progress(given, WORLD, store or Store(Path("nowhere"), given.name))
+    with installed():
+        planned = {trial.training_key: trial for trial in going.advance()}
+    for key, result in results.items():
+        going.finished(planned[key], result)
+    return going
+
+
+def rows_of(given, results) -> list[dict]:
+    with installed():
+        return collect.rows(progress(given, results))
+
+
 def test_one_row_per_measurement(given, results):
     vae = trials(given)[0]
-    found = collect.rows(given, trials(given), results)
+    found = rows_of(given, results)
     assert [row["metric"] for row in found] == ["nll", "coherence/gap", "cost/parameters"]
     assert list(found[0]) == list(schema.COLUMNS)
     assert found[0] == {
@@ -63,7 +80,8 @@ def test_one_row_per_measurement(given, results):
 
 def described(given, results, store):
     with installed():
-        return collect.manifest(given, trials(given), results, store, {"torch": "2"}, "the command")
+        going = progress(given, results, store)
+        return collect.manifest(going, {"torch": "2"}, "the command")
 
 
 def test_every_trial_of_the_plan_is_in_the_manifest(given, results, tmp_path):
@@ -105,9 +123,9 @@ def test_what_is_written_is_what_the_report_accepts(given, results, tmp_path):
     store = Store(tmp_path / "runs", given.name)
     files = store.trial(trials(given)[0].training_key)
     files.path.mkdir(parents=True)
-    files.write_records([{"step": 1.0}])
+    files.write_records([{"step": 1}])
     manifest = described(given, results, store)
-    collect.write(store, collect.rows(given, trials(given), results), manifest)
+    collect.write(store, rows_of(given, results), manifest)
     frame = schema.load("tiny", tmp_path / "runs")
     assert len(frame) == 3
     loaded = schema.load_manifest("tiny", tmp_path / "runs")
@@ -122,3 +140,24 @@ def test_nothing_measured_yet_is_an_empty_table(given, tmp_path):
     frame = schema.load("tiny", tmp_path / "runs")
     assert frame.empty
     assert dict(frame.dtypes.astype(str)) == dict(schema.COLUMNS)
+
+
+def test_notes_of_trials_and_factors_of_arms_are_told(tmp_path):
+    """What was passed over on the way, and which crossing the arms come from."""
+    factors = {
+        "prior": {"kl": {"model": {"prior": "kl"}}, "mmd": {"model": {"prior": "mmd"}}},
+        "width": {"narrow": {"model": {"latent_dim": 3}}, "wide": {"model": {"latent_dim": 5}}},
+    }
+    changes = {"model": {"name": "autoencoder"}, "arms": {}, "factors": factors}
+    primary = {**TINY["primary"], "treatment": "mmd-wide", "control": "kl-wide"}
+    given = study(folder=tmp_path, seeds=1, primary=primary, **changes)
+    first = trials(given)[0]
+    store = Store(tmp_path, given.name)
+    result = Result("done", notes=["a checkpoint was corrupt"])
+    manifest = described(given, {first.training_key: result}, store)
+    assert manifest["study"]["factors"] == {"prior": ["kl", "mmd"], "width": ["narrow", "wide"]}
+    assert manifest["study"]["arms"]["mmd-wide"]["levels"] == {"prior": "mmd", "width": "wide"}
+    assert [t["notes"] for t in manifest["trials"]] == [["a checkpoint was corrupt"], [], [], []]
+    plain = described(study(folder=tmp_path), {}, store)
+    assert "factors" not in plain["study"]
+    assert "tuning" not in plain["study"]

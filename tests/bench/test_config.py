@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 
 from bench.check import WORDING
 from bench.config import ConfigError, Study, merge
+from bench.plan import World
 from bench.resolve import resolve
 from bench.run import main
 from bench.studyfiles import parse_overrides, study_names
@@ -193,6 +194,197 @@ def test_the_resolved_study_runs_again(finished):
     assert trials(saved) == trials(again)
 
 
+# --- crossings ----------------------------------------------------------------------------------
+
+FACTORS = {
+    "form": {
+        "shift": {"summary": "z + T", "model": {"latent_transform": "additive"}},
+        "matrix": {
+            "summary": "exp(A) z",
+            "model": {"latent_transform": {"name": "matrix", "block": 2}, "beta": 2.0},
+        },
+    },
+    "family": {
+        "turn": {"summary": "rotations", "family": {"name": "rotation", "max_angle": 30.0}},
+        "crop": {"family": "crop", "model": {"beta": 3.0}, "trainer": {"learning_rate": 0.01}},
+    },
+    "data": {"digits": {}, "clothes": {"data": {"train": "fashion_mnist"}}},
+}
+CROSSED = {
+    "model": {
+        "name": "tvae",
+        "latent_dim": 4,
+        "latent_transform": "additive",
+        "coherence": "kl",
+        "prior": "mmd",
+    },
+    "family": "rotation",
+    "arms": {},
+    "factors": FACTORS,
+    "primary": {**TINY["primary"], "treatment": "matrix-turn-digits",
+                "control": "shift-turn-digits"},
+}  # fmt: skip
+NAMES = [
+    f"{form}-{family}-{data}"
+    for form in ("shift", "matrix")
+    for family in ("turn", "crop")
+    for data in ("digits", "clothes")
+]
+
+
+def crossed(folder: Path, *arguments: str, **changes) -> Study:
+    return study(*arguments, folder=folder, **{**CROSSED, **changes})
+
+
+def test_a_crossing_has_an_arm_for_every_combination(tmp_path):
+    given = crossed(tmp_path)
+    assert list(given.arms) == NAMES
+    for name, arm in given.arms.items():
+        assert arm.levels == dict(zip(("form", "family", "data"), name.split("-"), strict=True))
+    assert given.arms["shift-turn-clothes"].summary == "z + T; rotations; clothes"
+    assert given.arms["matrix-crop-digits"].summary == "exp(A) z; crop; digits"
+    assert all("factors" not in trial.config for trial in trials(given, BOTH))
+
+
+BOTH = World({"mnist": "0" * 16, "fashion_mnist": "1" * 16}, "2.0", "cpu")
+
+
+def test_levels_are_merged_in_their_order(tmp_path):
+    """As if the arm had said all of them; of two that say the same, the later factor's counts."""
+    given = crossed(tmp_path)
+    arm = given.arms["matrix-crop-clothes"]
+    expanded = given.expanded(arm)
+    assert expanded["model"]["latent_transform"] == {
+        "name": "matrix",
+        "block": 2,
+        "skew": False,
+    }
+    assert expanded["model"]["beta"] == 3.0
+    assert expanded["family"]["name"] == "crop"
+    assert expanded["trainer"]["learning_rate"] == 0.01
+    assert given.data_of(arm).train == "fashion_mnist"
+    plain = given.expanded(given.arms["shift-turn-digits"])
+    assert plain["model"]["latent_transform"]["name"] == "additive"
+    assert plain["model"]["beta"] == 1.0
+    assert plain["family"]["max_angle"] == 30.0
+    assert given.data_of(given.arms["shift-turn-digits"]).train == "mnist"
+    assert given.labels == ["mnist", "fashion_mnist"]
+
+
+def test_arms_that_are_spelled_out_are_merged_over_the_crossing_s(tmp_path):
+    arms = {
+        "matrix-turn-digits": {"summary": "by hand", "model": {"beta": 7.0}},
+        "plain": {"model": {"beta": 5.0}},
+    }
+    given = crossed(tmp_path, arms=arms)
+    assert list(given.arms) == [*NAMES, "plain"]
+    mine = given.arms["matrix-turn-digits"]
+    assert mine.summary == "by hand"
+    assert mine.model["beta"] == 7.0
+    assert mine.model["latent_transform"] == {"name": "matrix", "block": 2}
+    assert given.arms["plain"].levels == {}
+
+
+def test_an_override_of_a_level_reaches_its_arms(tmp_path):
+    given = crossed(tmp_path, "factors.form.matrix.model.beta=9.0")
+    betas = {name: given.expanded(arm)["model"]["beta"] for name, arm in given.arms.items()}
+    assert betas["matrix-turn-digits"] == 9.0
+    assert betas["matrix-crop-digits"] == 3.0, "a later factor says otherwise"
+    assert betas["shift-turn-digits"] == 1.0
+
+
+def test_an_arm_s_own_data_decide_on_its_keys_alone(tmp_path):
+    found = {t.arm: t for t in trials(crossed(tmp_path), BOTH) if t.seed == 0}
+    for name, trial in found.items():
+        label = "fashion_mnist" if name.endswith("clothes") else "mnist"
+        assert trial.data["train"] == label
+        assert trial.training["data"] == {"train": label, "digest": BOTH.data[label]}
+
+
+def test_the_resolved_study_of_a_selection_is_the_same_study(tmp_path):
+    """Written down without its factors, as ``runs/STUDY/study.yaml`` is."""
+    chosen = "arms=[matrix-turn-digits,shift-turn-digits,shift-crop-clothes]"
+    given = crossed(tmp_path, chosen, secondary={"contrasts": [
+        ["shift-crop-clothes", "shift-turn-digits"], ["matrix-crop-digits", "shift-turn-digits"],
+    ]})  # fmt: skip
+    assert list(given.arms) == [
+        "matrix-turn-digits",
+        "shift-turn-digits",
+        "shift-crop-clothes",
+    ]
+    assert given.secondary.contrasts == [("shift-crop-clothes", "shift-turn-digits")]
+    path = tmp_path / "resolved.yaml"
+    path.write_text(yaml.safe_dump(given.model_dump(mode="json"), sort_keys=False))
+    again = resolve([f"study={path}"])[0]
+    assert again == given
+    assert trials(again, BOTH) == trials(given, BOTH)
+
+
+def problems_of(folder: Path, *arguments: str, **changes) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        crossed(folder, *arguments, **changes)
+    return list(map(str, caught.value.problems))
+
+
+def test_combinations_of_one_name(tmp_path):
+    """a-b x c and a x b-c."""
+    empty: dict = {}
+    factors = {"one": {"a-b": empty, "a": empty}, "two": {"c": empty, "b-c": empty}}
+    primary = {**TINY["primary"], "treatment": "a-b-c", "control": "a-c"}
+    (message, *_) = problems_of(tmp_path, factors=factors, primary=primary)
+    assert message == "factors: two combinations of levels make arms of one name"
+
+
+def test_an_arm_of_a_crossing_that_is_left_out_or_misspelt(tmp_path):
+    (message,) = problems_of(tmp_path, "arms=[matrix-turn-digits,shift-crop-digits]")
+    assert message.startswith("primary.control: the arm 'shift-turn-digits' is left out; ")
+    (message,) = problems_of(tmp_path, "primary.control=shift-turn-digit")
+    assert "unknown arm 'shift-turn-digit'; did you mean 'shift-turn-digits'?" in message
+
+
+@pytest.mark.parametrize(
+    ("argument", "message"),
+    [
+        (
+            "factors.form.shift.modle={beta: 1.0}",
+            "factors.form.shift.modle: unknown key 'modle'; did you mean 'model'?",
+        ),
+        ("factors.form=[a,b]", "factors.form: must be a mapping of names to values"),
+        (
+            "factors.form.shift.model.latent_transform=aditive",
+            "model.latent_transform: unknown latent transform 'aditive'; did you mean 'additive'?",
+        ),
+        ("factors.data.clothes.data.train=fashion", "data.train: unknown data set 'fashion'"),
+        ("factors.form.shift.model.betta=1.0", "model.betta: unknown option of "),
+    ],
+)
+def test_what_a_level_says_is_checked(tmp_path, argument, message):
+    found = problems_of(tmp_path, argument)
+    assert any(message in problem for problem in found), found
+
+
+# --- tuning -------------------------------------------------------------------------------------
+
+
+def test_tuning_seeds_are_counted_from_beyond_the_confirmation_seeds():
+    assert smoke("tune.seeds=2").tune.seeds == [1_000_000, 1_000_001]
+    assert smoke("tune.seeds=[50,40]").tune.seeds == [50, 40]
+    assert smoke().tune.trials == 0
+
+
+def test_a_primary_metric_without_a_direction_cannot_be_tuned_for(tmp_path, capsys):
+    """It may be reported; to optimise something, the study names another metric."""
+    primary = {**TINY["primary"], "metric": "nll/ess"}
+    path = write(tmp_path, family="rotation", primary=primary)
+    assert resolve([f"study={path}"])
+    assert main([f"study={path}", "tune.trials=2"]) == 2
+    assert capsys.readouterr().err == (
+        "error: tune.metric: nll/ess is better neither higher nor lower, so it cannot be "
+        "optimised\n"
+    )
+    assert resolve([f"study={path}", "tune.trials=2", "tune.metric=nll"])
+
+
 # --- mistakes -----------------------------------------------------------------------------------
 
 NEAR = [
@@ -243,6 +435,28 @@ NEAR = [
     ("baselines=[vea]", "baselines: unknown baseline 'vea'; did you mean 'vae'?"),
     ("data.train=mnits", "data.train: unknown data set 'mnits'; did you mean 'mnist'?"),
     ("data.transfer=[mnits]", "data.transfer.0: unknown data set 'mnits'; did you mean 'mnist'?"),
+    ("tune.trialz=3", "tune.trialz: unknown key 'trialz'; did you mean 'trials'?"),
+    ("tune.metric=nl", "tune.metric: unknown metric 'nl'; did you mean 'nll'?"),
+    (
+        "tune.metrics.knm.k=3",
+        "tune.metrics.knm: unknown metric of this study 'knm'; did you mean 'knn'?",
+    ),
+    (
+        "tune.metrics.likelihood.kk=3",
+        "tune.metrics.likelihood.kk: unknown option of the metric 'likelihood': 'kk'",
+    ),
+    (
+        "factors.form.a.modl=x",
+        "factors.form.a.modl: unknown key 'modl'; did you mean 'model'?",
+    ),
+    (
+        "arms.additive.data.train=mnits",
+        "arms.additive.data.train: unknown data set 'mnits'; did you mean 'mnist'?",
+    ),
+    (
+        "arms.additive.data.transfer=[mnits]",
+        "arms.additive.data.transfer.0: unknown data set 'mnits'; did you mean 'mnist'?",
+    ),
     ("~metrics.knm", "~metrics.knm: unknown key 'knm'; did you mean 'knn'?"),
     (
         "metrics.knn.kk=3",
@@ -255,7 +469,7 @@ NEAR = [
     ),
     (
         "model.latent_dimm=3",
-        "model.latent_dimm: unknown option of the model 'tvae': 'latent_dimm'; "
+        "model.latent_dimm: unknown option of every model here: 'latent_dimm'; "
         "did you mean 'latent_dim'?",
     ),
     (
@@ -330,6 +544,36 @@ WRONG = [
     (
         "arms.matrix_z.model.latent_transform.shape=[3,4]",
         "arms.matrix_z.model.latent_transform.shape: must be two factors of latent_dim=10",
+    ),
+    ("tune.trials=-1", "tune.trials: must be at least 0, got -1"),
+    ("tune.trials=x", 'tune.trials: must be a whole number, got "x"'),
+    ("tune.steps=0", "tune.steps: must be at least 1, got 0"),
+    ("tune.generation=0", "tune.generation: must be at least 1, got 0"),
+    ("tune.seed=-1", "tune.seed: must be at least 0, got -1"),
+    ("tune.sampler=tp", "tune.sampler: must be 'tpe', 'random', 'cmaes' or 'gp', got \"tp\""),
+    ("tune.pruner=mean", "tune.pruner: must be 'none', 'median' or 'hyperband', got \"mean\""),
+    ("tune.seeds=0", "tune.seeds: must be a list of seeds, or how many, 1 to 10000, got 0"),
+    ("tune.seeds=[]", "tune.seeds: must have 1 or more entries, got []"),
+    ("tune.seeds=[7,7]", "tune.seeds: must differ, got [7, 7]"),
+    ("tune.seeds=[1,7]", "tune.seeds: [1] are confirmation seeds, which tuning must not see"),
+    ("tune.metrics.likelihood.k=0", "tune.metrics.likelihood.k: must be at least 1, got 0"),
+    ("tune.metrics.likelihood=3", "tune.metrics.likelihood: must be a mapping"),
+    (
+        "tune.metric=nll/ess",
+        "tune.metric: nll/ess is better neither higher nor lower, so it cannot be optimised",
+    ),
+    ("tune=3", "tune: must be a mapping of names to values, got 3"),
+    ("max_hours=0", "max_hours: must be more than 0, got 0"),
+    ("trial_hours=-1", "trial_hours: must be more than 0, got -1"),
+    ("max_trials=0", "max_trials: must be at least 1, got 0"),
+    ("max_trials=3", "max_trials: the matrix has 6 trials, more than 3; max_trials=6 runs it"),
+    ("factors=3", "factors: must be a mapping of names to values, got 3"),
+    ("factors.form={}", "factors.form: must have 1 or more entries, got {}"),
+    ("factors.form.a=3", "factors.form.a: must be a mapping of names to values, got 3"),
+    ("arms.additive.data=x", 'arms.additive.data: must be a mapping of names to values, got "x"'),
+    (
+        "arms.additive.data.train=affnist",
+        "arms.additive.data.train: its images have 40 pixels a side, the models take 28",
     ),
     ("steps", "steps: is not of the form key=value"),
     ("=3", "=3: is not of the form key=value"),
@@ -474,7 +718,10 @@ def test_a_file_without_permission(tmp_path, capsys):
 @pytest.mark.parametrize("arguments", [["study="], ["study=3"], ["seeds=3"]])
 def test_no_study_named(capsys, arguments):
     assert main(arguments) == 2
-    assert "error: study: name one: study=additive_vs_matrix|smoke" in capsys.readouterr().err
+    names = sorted(p.stem for p in (REPOSITORY / "studies").glob("*.yaml"))
+    named = "|".join(name for name in names if name != "baselines")
+    assert "smoke" in named
+    assert f"error: study: name one: study={named}, or a file's path" in capsys.readouterr().err
 
 
 def test_runs_that_is_a_file(tmp_path, capsys):
@@ -544,7 +791,9 @@ KEYS = st.sampled_from(
         "data.train", "data.transfer", "data", "trainer", "trainer.steps", "model.latent_dim",
         "model.hidden", "arms.additive", "arms.additive.model", "arms.additive.family",
         "arms.additive.model.latent_transform", "arms.matrix_z.model.latent_transform.shape",
-        "primary", "primary.metric", "secondary", "secondary.contrasts", "metrics.likelihood",
+        "primary", "primary.metric", "tune", "tune.seeds", "tune.metric", "tune.metrics", "factors",
+        "factors.a", "factors.a.b", "arms.additive.data", "max_trials", "secondary",
+        "secondary.contrasts", "metrics.likelihood",
         "metrics.likelihood.k", "workers", "tracking", "family.name", "level", "threads", "extends",
     ]
 )  # fmt: skip

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
+import threading
 
 import pytest
 from harness import bench, installed, study, trials, until
 
 from bench import world
+from bench.executors import local
 from bench.executors.base import Finished, Job, Recorded, Started
 from bench.executors.local import LocalExecutor
 from bench.store import TrialFolder
@@ -26,11 +29,14 @@ def test_a_study_with_failures_goes_on_and_says_so(faults):
     assert statuses == {
         "raises": "failed",
         "killed": "failed",
+        "restarted": "done",
+        "memory": "failed",
         "diverges": "diverged",
         "vae": "done",
     }
     assert (faults.store / "report.html").is_file()
-    assert set(rows.load(faults.store).arm) == {"vae"}
+    assert set(rows.load(faults.store).arm) == {"restarted", "vae"}
+    assert "1 diverged, 3 failed" in faults.out.splitlines()
 
 
 def test_an_error_leaves_its_reason_and_traceback(faults):
@@ -42,10 +48,32 @@ def test_an_error_leaves_its_reason_and_traceback(faults):
     assert "traceback.txt)" in faults.out
 
 
-def test_a_killed_worker_is_named_with_its_signal(faults):
+KILLED = "its process was killed by signal 9 (SIGKILL)"
+
+
+def test_a_worker_that_is_killed_every_time_is_named_with_its_signal(faults):
+    """It gets nowhere: started three times, it is killed at its first step."""
     trial = told(faults)["killed"]
-    assert trial["reason"] == "its process was killed by signal 9 (SIGKILL)"
-    assert "FAILED (its process was killed by signal 9 (SIGKILL))" in faults.out
+    reason = f"{KILLED}, 3 times, as the system does when memory runs out"
+    assert trial["reason"] == reason
+    assert f"FAILED ({reason})" in faults.out
+    assert trial["notes"] == [f"{KILLED}; continued"] * 2
+
+
+def test_a_worker_that_was_killed_goes_on_from_its_checkpoint(faults):
+    """Killed at the sixth step, it needs only four more: the result says that it happened."""
+    trial = told(faults)["restarted"]
+    assert (trial["status"], trial["notes"]) == ("done", [f"{KILLED}; continued"])
+    folder = faults.store / "trials" / trial["trial"]
+    steps = [json.loads(line)["step"] for line in (folder / "curve.jsonl").read_text().splitlines()]
+    assert steps == [2, 4, 6, 8]
+
+
+def test_memory_that_runs_out_is_named(faults):
+    trial = told(faults)["memory"]
+    assert trial["reason"].startswith("out of memory: RuntimeError: ")
+    assert "can't allocate memory" in trial["reason"]
+    assert "faulty.py" in (faults.store / "trials" / trial["trial"] / "traceback.txt").read_text()
 
 
 def test_divergence_is_told_with_its_step(faults):
@@ -56,8 +84,8 @@ def test_divergence_is_told_with_its_step(faults):
 
 def test_failures_run_again_on_request_only(faults):
     arguments = ("study=tiny.yaml", "tracking.enabled=false", "dry_run=true")
-    assert "4 trials, 0 to run" in bench(faults.folder, *arguments).out
-    assert "4 trials, 3 to run" in bench(faults.folder, *arguments, "retry=failed").out
+    assert "6 trials, 0 to run" in bench(faults.folder, *arguments).out
+    assert "6 trials, 4 to run" in bench(faults.folder, *arguments, "retry=failed").out
 
 
 @pytest.fixture
@@ -103,10 +131,69 @@ def test_whoever_stops_iterating_stops_the_workers(jobs, tmp_path):
     assert isinstance(next(events), Started)
     process = executor.running[0].process
     until((tmp_path / "waiting").exists, 60, "the sixth step")
+    # the wish comes while it waits, and is heard at the end of the step
+    threading.Timer(0.5, (tmp_path / "gate").unlink).start()
     events.close()
-    assert process.exitcode == -signal.SIGTERM
+    assert process.exitcode == 0
     assert executor.running == []
-    assert TrialFolder(jobs[1].folder).result() is None
+    folder = TrialFolder(jobs[1].folder)
+    result = folder.result()
+    assert (result.status, result.reason) == ("interrupted", "was asked to stop")
+    assert steps(folder) == [4, 6], "of a checkpoint, and of the step that it was asked in"
+
+
+def steps(folder: TrialFolder) -> list[int]:
+    """Of the checkpoints in a trial's folder."""
+    return sorted(int(path.name[5:14]) for path in folder.path.glob("step-*.safetensors"))
+
+
+def test_who_does_not_stop_when_asked_is_killed(jobs, tmp_path, monkeypatch):
+    """It waits in its sixth step for good; its checkpoint of the fourth is what is left."""
+    monkeypatch.setattr(local, "PATIENCE", 0.5)
+    executor = LocalExecutor(1)
+    events = executor.run(jobs[1:2])
+    next(events)
+    process = executor.running[0].process
+    until((tmp_path / "waiting").exists, 60, "the sixth step")
+    events.close()
+    assert process.exitcode == -signal.SIGKILL
+    folder = TrialFolder(jobs[1].folder)
+    assert folder.result() is None
+    assert steps(folder) == [4]
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_worker_that_somebody_kills_is_started_again(jobs, tmp_path, number):
+    """From outside, whichever way: it ends like one that was left alone, and says so."""
+    executor = LocalExecutor(1)
+    events = executor.run(jobs[1:2])
+    next(events)
+    until((tmp_path / "waiting").exists, 60, "the sixth step")
+    os.kill(executor.running[0].process.pid, number)
+    (tmp_path / "gate").unlink()
+    *_, last = events
+    assert isinstance(last, Finished)
+    assert last.result.status == "done"
+    (note,) = last.result.notes
+    assert note == f"its process was killed by signal {number} ({number.name}); continued"
+
+
+def test_jobs_are_taken_when_there_is_room_for_them(jobs):
+    """Who makes them may decide late; one that there is no job for ends the run."""
+    taken = []
+
+    def late():
+        for job in (jobs[0], jobs[2]):
+            taken.append(job.trial)
+            yield job
+
+    seen = []
+    for event in LocalExecutor(1).run(late()):
+        if isinstance(event, Started):
+            assert taken == [event.trial] if not seen else len(taken) == 2
+        seen.append(type(event))
+    assert seen.count(Finished) == 2
+    assert list(LocalExecutor(1).run(iter(()))) == []
 
 
 def test_what_a_killed_worker_left_half_written_is_removed(jobs):

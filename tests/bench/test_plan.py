@@ -128,11 +128,35 @@ def test_fingerprints_agree_where_numbers_may_be_compared(base, tmp_path):
     planned = trials(base)
     assert len({trial.fingerprints["likelihood"] for trial in planned}) == 1
     (same,) = {trial.fingerprints["likelihood"] for trial in planned}
-    for argument in ("metrics.likelihood.k=3", "family.fault=none", "data.protocol=native"):
+    for argument in ("metrics.likelihood.k=3", "data.protocol=native"):
         other = trials(study(argument, folder=tmp_path, baselines=["vae_plus"]))
         assert same not in {trial.fingerprints["likelihood"] for trial in other}
     data = World({"mnist": "1" * 16}, WORLD.torch, WORLD.device)
     assert same not in {trial.fingerprints["likelihood"] for trial in trials(base, data)}
+
+
+def test_families_part_only_the_numbers_that_depend_on_them(base, tmp_path):
+    """The nats of two families share a table; how coherent T is under each does not."""
+    other = study("family.fault=none", folder=tmp_path, baselines=["vae_plus"])
+    for before, after in zip(trials(base), trials(other), strict=True):
+        same = {name: before.fingerprints[name] == after.fingerprints[name]
+                for name in before.fingerprints}  # fmt: skip
+        assert same == {"coherence": False, "likelihood": True, "cost": True}
+        assert before.evaluation_key != after.evaluation_key, "the weights are others"
+
+
+def test_an_arm_may_have_data_of_its_own(tmp_path):
+    """Its training key and its fingerprints are of them; the other arms' stay."""
+    arms = merge(TINY["arms"], {"additive": {"data": {"train": "fashion_mnist"}}})
+    world = replace(WORLD, data={**WORLD.data, "fashion_mnist": "3" * 16})
+    plain = trials(study(folder=tmp_path), world)
+    found = trials(study(folder=tmp_path, arms=arms), world)
+    for before, after in zip(plain, found, strict=True):
+        own = before.arm == "additive"
+        assert (before.training_key != after.training_key) == own
+        assert after.training["data"]["digest"] == ("3" if own else "0") * 16
+        assert after.data["train"] == ("fashion_mnist" if own else "mnist")
+        assert (before.fingerprints["likelihood"] != after.fingerprints["likelihood"]) == own
 
 
 def test_a_transfer_set_is_evaluated_not_trained_on(base, tmp_path):

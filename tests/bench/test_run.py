@@ -7,15 +7,18 @@ any point ends with the rows of one that was not, and two drivers never share a 
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import socket
 from pathlib import Path
 
 import pytest
-from harness import bench, stop, write
+from harness import TINY, bench, stop, write
 
-from bench.run import Owned, owned
+from bench.driver import Owned, owned
+from bench.executors import local
 from reports import rows
+from tvae.streams import derive_seed
 
 linux = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks into /proc")
 
@@ -25,7 +28,8 @@ def test_a_study_runs_to_its_report(finished):
     assert finished.err == ""
     lines = finished.out.splitlines()
     assert lines[0] == "tiny: 4 trials (2 arms, 0 baselines, 2 seeds), 4 to run"
-    assert [line.split(":")[0] for line in lines[1:5]] == [
+    assert lines[1].startswith("note: with 2 seeds the exact sign-flip test cannot reach")
+    assert [line.split(":")[0] for line in lines[2:6]] == [
         "[1/4] vae seed 0",
         "[2/4] additive seed 0",
         "[3/4] vae seed 1",
@@ -78,6 +82,40 @@ def test_what_is_finished_never_runs_again(finished):
     assert again.rows() == before
 
 
+def copied(ran, folder: Path) -> Path:
+    """A copy of a study's folder, with its file and without MLflow."""
+    ignore = shutil.ignore_patterns("mlflow*", "mlruns")
+    return shutil.copytree(ran.folder, folder / "copy", ignore=ignore)
+
+
+def test_a_finished_study_says_what_it_said_and_writes_nothing(finished, tmp_path):
+    """Unless something is missing of what it wrote, or not as it was."""
+    folder = copied(finished, tmp_path)
+    arguments = ("study=tiny.yaml", "tracking.enabled=false")
+    store = folder / "runs" / "tiny"
+    first = bench(folder, *arguments)
+    written = ("report.html", "rows.parquet", "manifest.json", "answer.json")
+
+    def times() -> dict[str, int]:
+        return {name: (store / name).stat().st_mtime_ns for name in written}
+
+    before = times()
+    again = bench(folder, *arguments)
+    assert times() == before
+    assert again.out.splitlines()[:-1] == first.out.splitlines()[:-1], "all but how long it took"
+    content = (store / "report.html").read_bytes()
+    for spoil in (
+        lambda: (store / "report.html").unlink(),
+        lambda: (store / "report.html").write_text("half"),
+        lambda: (store / "rows.parquet").write_bytes(b""),
+        lambda: (store / "answer.json").write_text("{"),
+    ):
+        spoil()
+        assert bench(folder, *arguments).out.splitlines()[:-1] == first.out.splitlines()[:-1]
+        assert (store / "report.html").read_bytes() == content
+        assert len(rows.load(store)) == len(rows.load(finished.store))
+
+
 def test_a_dry_run_writes_nothing(tmp_path):
     write(tmp_path)
     shown = bench(tmp_path, "study=tiny.yaml", "dry_run=true")
@@ -88,8 +126,6 @@ def test_a_dry_run_writes_nothing(tmp_path):
 
 def test_a_changed_metric_evaluates_without_training(finished, tmp_path_factory):
     """In a copy of one trial's study: weights and curve stay as they are."""
-    import shutil
-
     folder = tmp_path_factory.mktemp("metric")
     shutil.copytree(finished.store, folder / "runs" / "tiny")
     write(folder)
@@ -126,6 +162,55 @@ def test_the_number_of_workers_changes_no_result(finished, tmp_path_factory):
             assert second.pop("seconds") > 0
             assert first == second
     assert not (folder / "mlflow.db").exists(), "tracking was switched off"
+
+
+def test_arms_of_one_seed_are_trained_on_the_same_bytes(tmp_path):
+    """In the processes of a real run: x, x_1 and x_2 of every step, whatever else the arms draw."""
+    vae, additive = (TINY["arms"][name]["model"] for name in ("vae", "additive"))
+    write(
+        tmp_path,
+        family={"name": "faulty", "fault": "note", "at": 1},
+        arms={
+            "vae": {"model": {**vae, "views": True}},
+            "additive": {"model": additive},
+            "matrix": {"model": {**additive, "latent_transform": "matrix", "coherence": "mmd"}},
+        },
+        trainer={**TINY["trainer"], "steps": 5},
+        metrics={"likelihood": {"k": 1, "images": 2}},
+    )
+    ran = bench(tmp_path, "study=tiny.yaml", "tracking.enabled=false", "workers=2")
+    assert ran.status == 0
+    seen = {}
+    for seed in (0, 1):
+        stream = derive_seed(seed, "views")
+        files = sorted(tmp_path.glob(f"seen-{stream}-*"))
+        assert len(files) == 3, "a process for each arm"
+        batches = [path.read_text().splitlines()[:5] for path in files]
+        assert batches[0] == batches[1] == batches[2]
+        assert len({*batches[0]}) == 5
+        seen[seed] = batches[0]
+    assert not {*seen[0]} & {*seen[1]}
+
+
+# --- limits -------------------------------------------------------------------------------------
+
+
+def test_a_trial_that_takes_too_long_fails_alone(finished, tmp_path, monkeypatch):
+    """One waits for good; what runs again on request goes on from its checkpoint."""
+    monkeypatch.setattr(local, "PATIENCE", 0.5)
+    write(tmp_path)
+    (tmp_path / "gate").touch()
+    arguments = ("study=tiny.yaml", "seeds=1", "workers=2", "tracking.enabled=false")
+    ran = bench(tmp_path, *arguments, "trial_hours=0.0025")
+    assert ran.status == 1
+    assert "failed: additive seed 0: took longer than 0.0025 hours" in ran.out
+    statuses = {t["arm"]: t["status"] for t in rows.load_manifest(ran.store)["trials"]}
+    assert statuses == {"vae": "done", "additive": "failed"}
+    (tmp_path / "gate").unlink()
+    assert bench(tmp_path, *arguments).status == 1, "not without being asked to"
+    again = bench(tmp_path, *arguments, "retry=failed")
+    assert again.status == 0
+    assert again.rows() == [row for row in finished.rows() if row[3] == "0"]
 
 
 # --- killed and continued -----------------------------------------------------------------------
@@ -166,6 +251,8 @@ def test_a_signal_ends_the_study_in_good_order(tmp_path, number):
     manifest = rows.load_manifest(stopped.store)
     assert [trial["status"] for trial in manifest["trials"]] == ["done"] + ["interrupted"] * 3
     assert set(rows.load(stopped.store).arm) == {"vae"}
+    (checkpoint,) = stopped.store.glob("trials/*/step-000000006-*")
+    assert json.loads((checkpoint.parent / "result.json").read_text())["status"] == "interrupted"
 
 
 def test_a_second_driver_is_told_who_runs_the_study(resumed):

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -49,15 +52,57 @@ def folder(tmp_path) -> TrialFolder:
 RESULT = Result(
     "done",
     evaluation="0a1b",
-    measurements=[{"name": "nll", "value": None, "unit": "nats", "direction": "lower"}],
+    measurements=[
+        {"name": "nll", "value": None, "unit": "nats", "direction": "lower", "source": "likelihood"}
+    ],
     facts={"seconds": 1.5, "steps": 8},
-    notes=["a note"],
 )
 
 
 def test_a_result_comes_back(folder):
     folder.write_result(RESULT)
     assert folder.result() == RESULT
+
+
+def test_what_was_noted_on_the_way_is_in_the_result(folder):
+    """Whoever noted it, and however often the trial was started since."""
+    folder.note("a checkpoint was corrupt")
+    TrialFolder(folder.path).note("é")
+    folder.write_result(RESULT)
+    assert folder.result() == replace(RESULT, notes=["a checkpoint was corrupt", "é"])
+    (folder.path / "notes.json").write_text("[")
+    assert folder.notes() == []
+
+
+def test_a_recipe_comes_back_or_is_none(folder):
+    recipe = {"arm": "vae", "stage": "tune", "training": {"seed": 3}, "evaluation": {"a": [1]}}
+    assert folder.recipe() is None
+    folder.write_recipe(recipe)
+    assert folder.recipe() == recipe
+    for damaged in ("", "[]", "{}", json.dumps({**recipe, "stage": "other"})):
+        (folder.path / "trial.json").write_text(damaged)
+        assert folder.recipe() is None, damaged
+
+
+HOLD = """
+import sys
+from filelock import FileLock
+with FileLock(sys.argv[1]):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_folder_is_running_while_a_process_holds_its_lock(folder):
+    """And no longer: the lock of a killed process is nobody's."""
+    assert not folder.running
+    command = [sys.executable, "-c", HOLD, str(folder.path / ".lock")]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "held\n"
+    assert folder.running
+    process.kill()
+    process.communicate()
+    assert not folder.running
 
 
 def test_a_result_that_is_not_intact_is_none(folder):
@@ -73,7 +118,9 @@ def test_a_result_that_is_not_intact_is_none(folder):
         b"null",
         b'"done"',
         b"{}",
-        json.dumps({"status": "done", "added": 1}).encode(),
+        b'{"status": "odd"}',
+        b'{"status": "done", "facts": {"seconds": "1"}}',
+        b'{"status": "done", "measurements": [{"name": "nll"}]}',
     ):
         path.write_bytes(damaged)
         assert folder.result() is None, damaged
@@ -81,7 +128,7 @@ def test_a_result_that_is_not_intact_is_none(folder):
 
 def test_the_curve_up_to_a_step_without_its_torn_end(folder):
     """A driver may be killed in the middle of a line."""
-    records = [{"step": float(step), "loss": 1 / step} for step in (2, 4, 6)]
+    records = [{"step": step, "loss": 1 / step} for step in (2, 4, 6)]
     assert folder.records() == []
     folder.write_records(records)
     assert folder.records() == records
@@ -89,6 +136,11 @@ def test_the_curve_up_to_a_step_without_its_torn_end(folder):
     with folder.curve.open("a") as file:
         file.write('{"step": 8, "lo')
     assert folder.records() == records
+    for line in ("3", "{}", '{"step": "8"}', '{"step": null}'):
+        folder.write_records(records)
+        with folder.curve.open("a") as file:
+            file.write(f"{line}\n")
+        assert folder.records() == records, line
     folder.write_records(records[:1])
     assert folder.records() == records[:1]
 

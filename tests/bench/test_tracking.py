@@ -5,12 +5,19 @@ Read back with MLflow's own client, from the database that a bare ``mlflow ui`` 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
+import os
+import shutil
+import signal
+from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
-from harness import TINY, bench
+from harness import TINY, bench, installed, start, with_database, write
 
+from bench import status
 from bench.store import Result
 from bench.tracking import Guarded, NullTracker, flatten
 from reports import rows
@@ -18,14 +25,32 @@ from reports import rows
 PARENT = "mlflow.parentRunId"
 
 
-def runs(folder) -> tuple[object, list]:
-    """(client, runs) of the study's experiment; it is the only one besides MLflow's own."""
+def experiments(folder) -> tuple[object, dict[str, list]]:
+    """(client, experiment -> its runs in their order), without MLflow's own experiment."""
     from mlflow import MlflowClient
 
     client = MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
-    names = {e.name: e.experiment_id for e in client.search_experiments()}
-    assert set(names) - {"Default"} == {"tiny"}
-    return client, client.search_runs([names["tiny"]], order_by=["attributes.start_time ASC"])
+    return client, {
+        e.name: client.search_runs([e.experiment_id], order_by=["attributes.start_time ASC"])
+        for e in client.search_experiments()
+        if e.name != "Default"
+    }
+
+
+def runs(folder) -> tuple[object, list]:
+    """(client, runs) of the tiny study's experiment, which is the only one."""
+    client, found = experiments(folder)
+    assert list(found) == ["tiny"]
+    return client, found["tiny"]
+
+
+def ended(found) -> list[tuple[str, str]]:
+    """(evaluation, status) of the children that were told to their end, sorted."""
+    return sorted(
+        (run.data.tags["evaluation"], run.data.tags["status"])
+        for run in found
+        if PARENT in run.data.tags and run.info.status in ("FINISHED", "FAILED")
+    )
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +146,7 @@ def test_a_killed_execution_and_what_it_did_not_come_to_tell(resumed):
 
 def test_a_second_run_adds_nothing(finished):
     before = [run.info.run_id for run in runs(finished.folder)[1]]
-    bench(finished.folder, "study=tiny.yaml")
+    bench(finished.folder, "study=tiny.yaml", "workers=1")
     assert [run.info.run_id for run in runs(finished.folder)[1]] == before
 
 
@@ -130,9 +155,181 @@ def test_without_a_tracking_server_the_study_ends_all_the_same(faults):
     assert "vae seed 0: nll" in faults.out
     (line,) = [line for line in faults.out.splitlines() if "MLflow" in line]
     assert line.startswith("MLflow was not told of this run: ")
+    later = "study=tiny.yaml workers=2 tracking.uri=http://127.0.0.1:9 sync=true"
+    assert f"python -m bench.status {later} tells it later" in faults.out.splitlines()
     assert "127.0.0.1" in line
     assert faults.out.index(line) < faults.out.index(TINY["question"])
     assert not (faults.folder / "mlflow.db").exists()
+
+
+# --- tuning -------------------------------------------------------------------------------------
+
+
+def test_the_history_of_tuning_is_in_the_parent_run(tuned):
+    """For each arm the objective of every candidate, and the best until then."""
+    client, found = runs(tuned.folder)
+    (parent,) = [run for run in found if PARENT not in run.data.tags]
+    tuning = rows.load_manifest(tuned.store)["study"]["tuning"]
+    for arm, candidates in tuning["candidates"].items():
+        values = [c["objective"] for c in candidates]
+        best = [min(values[: i + 1]) for i in range(len(values))]
+        for name, expected in (("objective", values), ("best", best)):
+            history = client.get_metric_history(parent.info.run_id, f"tuning/{arm}/{name}")
+            assert [(m.step, m.value) for m in history] == list(enumerate(expected))
+    names = {a.path for a in client.list_artifacts(parent.info.run_id, "tuning")}
+    assert names == {
+        f"tuning/tuning-{what}-{arm}.svg"
+        for what in ("history", "importance")
+        for arm in ("vae", "additive")
+    }
+    for name in sorted(names):
+        copy = client.download_artifacts(parent.info.run_id, name)
+        assert ElementTree.parse(copy).getroot().tag.endswith("svg")
+
+
+def test_a_candidate_s_trials_are_children_of_their_own(tuned):
+    _, found = runs(tuned.folder)
+    tags = [run.data.tags for run in found if run.data.tags.get("stage") == "tune"]
+    assert sorted((t["arm"], t["candidate"], t["seed"]) for t in tags) == [
+        (arm, str(number), str(seed))
+        for arm in ("additive", "vae")
+        for number in range(3)
+        for seed in (1_000_000, 1_000_001)
+    ]
+    confirmed = [run.data.tags for run in found if run.data.tags.get("stage") == "confirm"]
+    assert len(confirmed) == 2
+    assert not any("candidate" in t for t in confirmed)
+
+
+# --- told later ---------------------------------------------------------------------------------
+
+
+def synced(folder: Path, capsys) -> str:
+    """What ``python -m bench.status ... sync=true`` says in a folder."""
+    with installed(), contextlib.chdir(folder):
+        assert status.main(["study=tiny.yaml", "sync=true"]) == 0
+    return capsys.readouterr().out.splitlines()[-1]
+
+
+@pytest.fixture
+def missed(fresh, tmp_path):
+    """A function that copies a study's folder to where MLflow knows nothing of it."""
+
+    def copy(ran) -> Path:
+        ignore = shutil.ignore_patterns("mlflow*", "mlruns")
+        folder = shutil.copytree(ran.folder, tmp_path / "copy", ignore=ignore)
+        return with_database(fresh, folder)
+
+    return copy
+
+
+def test_what_a_dead_server_missed_is_told_later(faults, missed, capsys):
+    """All of it, failures included, once; what is not shown whole is told again."""
+    folder = missed(faults)
+    assert synced(folder, capsys) == "MLflow was told 6 of 6 trials"
+    client, found = runs(folder)
+    manifest = rows.load_manifest(folder / "runs" / "tiny")
+    children = {r.data.tags["arm"]: r for r in found if PARENT in r.data.tags}
+    assert {arm: (r.data.tags["trial"], r.data.tags["status"]) for arm, r in children.items()} == {
+        t["arm"]: (t["trial"], t["status"]) for t in manifest["trials"]
+    }
+    (parent,) = [run for run in found if PARENT not in run.data.tags]
+    assert parent.info.status == "FAILED", "as the study did"
+    assert "report.html" in {a.path for a in client.list_artifacts(parent.info.run_id)}
+    before = ended(found)
+    assert len(before) == 6
+
+    assert synced(folder, capsys) == "MLflow has all 6 trials"
+    assert [r.info.run_id for r in runs(folder)[1]] == [r.info.run_id for r in found]
+
+    # as drivers leave them that are killed while they tell
+    client.set_terminated(children["vae"].info.run_id, "KILLED")
+    client.update_run(children["raises"].info.run_id, status="RUNNING")
+    assert synced(folder, capsys) == "MLflow was told 2 of 6 trials"
+    _, after = runs(folder)
+    assert ended(after) == before
+    assert [r.info.status for r in after if r.info.run_id == children["raises"].info.run_id] == [
+        "KILLED"
+    ]
+    assert synced(folder, capsys) == "MLflow has all 6 trials"
+
+
+def test_metrics_and_params_go_in_batches(tuned, missed, capsys, monkeypatch):
+    """One by one they would take a server minutes; and sync tells of tuning, too."""
+    from mlflow import MlflowClient
+
+    calls = []
+    for name in ("log_metric", "log_param", "log_batch"):
+        given = getattr(MlflowClient, name)
+
+        def spy(self, *arguments, given=given, name=name, **options):
+            calls.append(name)
+            return given(self, *arguments, **options)
+
+        monkeypatch.setattr(MlflowClient, name, spy)
+    folder = missed(tuned)
+    assert synced(folder, capsys) == "MLflow was told 14 of 14 trials"
+    assert set(calls) == {"log_batch"}
+    assert len(calls) <= 2 * (14 + 3)
+    client, found = runs(folder)
+    (parent,) = [run for run in found if PARENT not in run.data.tags]
+    assert len(client.get_metric_history(parent.info.run_id, "tuning/vae/objective")) == 3
+
+
+def test_nothing_to_tell_and_nobody_to_tell(tmp_path, capsys):
+    write(tmp_path)
+    with installed(), contextlib.chdir(tmp_path):
+        assert status.main(["study=tiny.yaml", "sync=true"]) == 2
+        assert capsys.readouterr().err == "error: runs/tiny has no trials\n"
+        assert status.main(["study=tiny.yaml", "sync=true", "tracking.enabled=false"]) == 2
+        assert "there is nobody to tell" in capsys.readouterr().err
+
+
+def test_a_server_that_is_still_down_is_named(faults, missed, capsys, monkeypatch):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "2")
+    folder = missed(faults)
+    arguments = ["study=tiny.yaml", "sync=true", "tracking.uri=http://127.0.0.1:9"]
+    with installed(), contextlib.chdir(folder):
+        assert status.main(arguments) == 2
+    err = capsys.readouterr().err
+    assert "127.0.0.1" in err
+    assert "Traceback" not in err
+
+
+# --- two at once --------------------------------------------------------------------------------
+
+
+def test_two_studies_started_at_once_in_a_fresh_folder(tmp_path):
+    """Both make MLflow's database, one of them first; both are shown whole."""
+    small = {"seeds": 1, "trainer": {**TINY["trainer"], "steps": 2}}
+    for name in ("one", "two"):
+        write(tmp_path, **small).rename(tmp_path / f"{name}.yaml")
+    drivers = [start(tmp_path, f"study={name}.yaml", "workers=1") for name in ("one", "two")]
+    try:
+        said = [driver.communicate(timeout=180) for driver in drivers]
+    finally:
+        for driver in drivers:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(driver.pid, signal.SIGKILL)
+    assert [driver.returncode for driver in drivers] == [0, 0], said
+    assert not any("MLflow was not told" in out for out, _ in said)
+    client, found = experiments(tmp_path)
+    assert set(found) == {"one", "two"}
+    for name, mine in found.items():
+        assert {run.info.status for run in mine} == {"FINISHED"}
+        (parent,) = [run for run in mine if PARENT not in run.data.tags]
+        children = {run.data.tags["arm"]: run for run in mine if PARENT in run.data.tags}
+        assert set(children) == {"vae", "additive"}
+        frame = rows.load(tmp_path / "runs" / name)
+        nll = frame[frame.metric == "nll"].set_index("arm").value
+        for arm, run in children.items():
+            assert run.data.tags[PARENT] == parent.info.run_id
+            assert run.data.metrics["nll"] == pytest.approx(nll[arm])
+        assert "report.html" in {a.path for a in client.list_artifacts(parent.info.run_id)}
+
+
+# --- a tracker that fails -----------------------------------------------------------------------
 
 
 class Falling:

@@ -69,11 +69,11 @@ def test_only_the_last_two_are_kept(tmp_path):
     assert kept == [99_999, 100_000]
     (_, meta), corrupt = checkpoint.latest_state(tmp_path)
     assert meta == {"step": 100_000}
-    assert corrupt == []
+    assert corrupt == {}
 
 
 def test_nothing_there(tmp_path):
-    assert checkpoint.latest_state(tmp_path) == (None, [])
+    assert checkpoint.latest_state(tmp_path) == (None, {})
 
 
 def flip(content: bytes, where: int) -> bytes:
@@ -100,16 +100,25 @@ def test_damage_is_noticed_and_the_previous_checkpoint_used(damage, tmp_path):
     (tensors, meta), corrupt = checkpoint.latest_state(tmp_path)
     assert meta == {"step": 3}
     assert tensors["x"] == 3
-    assert len(corrupt) == 1
-    assert str(last) in corrupt[0]
+    assert list(corrupt) == [last]
+    assert str(last) in corrupt[last]
+
+
+def test_a_corrupt_file_older_than_the_newest_intact_one_is_left_out(tmp_path):
+    """It is not newer than what is continued from, so it may go the way of all old ones."""
+    first, _ = save_steps(tmp_path, 3, 6)
+    first.write_bytes(b"x")
+    (_, meta), corrupt = checkpoint.latest_state(tmp_path)
+    assert (meta, corrupt) == ({"step": 6}, {})
 
 
 def test_where_all_are_damaged_the_run_starts_anew(tmp_path):
-    for path in save_steps(tmp_path, 3, 6):
+    paths = save_steps(tmp_path, 3, 6)
+    for path in paths:
         path.write_bytes(b"x")
     found, corrupt = checkpoint.latest_state(tmp_path)
     assert found is None
-    assert len(corrupt) == 2
+    assert set(corrupt) == {*paths}
 
 
 @pytest.mark.parametrize(
@@ -170,7 +179,7 @@ def test_no_pickle_is_ever_executed(bomb, tmp_path):
         checkpoint.read_state(path)
     found, corrupt = checkpoint.latest_state(folder)
     assert found is None
-    assert len(corrupt) == 1
+    assert list(corrupt) == [path]
     assert not marker.exists()
 
     torch.load(io.BytesIO(torch_file(marker)), weights_only=False)
@@ -211,7 +220,7 @@ def test_a_process_that_dies_before_the_rename_leaves_the_old_checkpoint(tmp_pat
     assert subprocess.run(command, check=False).returncode == 9
     assert len(list(tmp_path.iterdir())) == 2
     (_, meta), corrupt = checkpoint.latest_state(tmp_path)
-    assert (meta, corrupt) == ({"step": 3}, [])
+    assert (meta, corrupt) == ({"step": 3}, {})
     save_steps(tmp_path, 4)
     assert old.exists(), "the wreck counts for none of the two that are kept"
 
@@ -252,6 +261,23 @@ def test_another_memory_layout_is_saved_as_usual(saved):
     folder, model = saved
     checkpoint.save_model(folder, model.to(memory_format=torch.channels_last), CONFIG)
     assert equal(tvae.load(folder).state_dict(), model.state_dict())
+
+
+def test_weights_are_known_again_by_their_digest(tmp_path):
+    """A trial trains again unless its weights are the very bytes that were written."""
+    digest = checkpoint.save_model(tmp_path, tvae.build(CONFIG, seed=3), CONFIG)
+    path = tmp_path / checkpoint.WEIGHTS
+    content = path.read_bytes()
+    assert digest == hashlib.sha256(content).hexdigest()
+    assert checkpoint.intact(tmp_path, digest)
+    other = checkpoint.save_model(tmp_path, tvae.build(CONFIG, seed=4), CONFIG)
+    assert not checkpoint.intact(tmp_path, digest), "another model's"
+    assert checkpoint.intact(tmp_path, other)
+    for damage in DAMAGE.values():
+        path.write_bytes(damage(content))
+        assert not checkpoint.intact(tmp_path, digest)
+    path.unlink()
+    assert not checkpoint.intact(tmp_path, digest)
 
 
 def test_a_folder_without_a_model_says_what_is_missing(tmp_path):

@@ -197,6 +197,35 @@ def test_the_last_step_is_not_checkpointed_and_0_means_never():
         assert saved == expected
 
 
+def test_whoever_is_asked_to_stop_leaves_a_checkpoint(tmp_path):
+    """At any step, a record's or not: what is saved goes on to the bits of an undisturbed run."""
+    whole, records = uninterrupted(ADDITIVE, tmp_path)
+    for last in (1, 4, 5, 10):
+        state, saved = start(ADDITIVE), []
+
+        def save(state: State, to: list = saved) -> None:
+            tensors, meta = state.tensors()
+            to.append(({name: t.clone() for name, t in tensors.items()}, meta))
+
+        never = Training(11, B, record_every=4)
+        wish = lambda state=state, last=last: state.step == last  # noqa: E731
+        before = list(fit(state, IMAGES, ROTATION, never, save=save, stop=wish))
+        assert state.step == last
+        ((tensors, meta),) = saved
+        again, rest = resumed(ADDITIVE, tensors, meta)
+        assert same_state(whole, again)
+        assert forget_seconds([*before, *rest]) == forget_seconds(records)
+
+
+def test_the_wish_to_stop_comes_too_late_at_the_last_step():
+    """There is nothing left to stop; the weights are final and no checkpoint is written."""
+    saved = []
+    state = start(PLUS)
+    stop = lambda: state.step == 3  # noqa: E731
+    list(fit(state, IMAGES, ROTATION, Training(3, B), save=saved.append, stop=stop))
+    assert (state.step, saved) == (3, [])
+
+
 # --- what is reported ---------------------------------------------------------------------------
 
 

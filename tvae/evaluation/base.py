@@ -152,9 +152,16 @@ class Metric(ABC):
 
     Attributes:
         comparable: False for what the clock or the host decides, which no seed repeats.
+        uses_family: whether the value depends on the family of transformations other than by the
+            model that was trained with it; numbers of another family are then another measurement.
     """
 
     comparable: ClassVar[bool] = True
+    uses_family: ClassVar[bool] = True
+
+    def decodes(self) -> int:
+        """Latents that are decoded for one model, for a forecast of the time it takes; 0: few."""
+        return 0
 
     @abstractmethod
     def directions(self, labels: Sequence[str]) -> dict[str, Direction]:

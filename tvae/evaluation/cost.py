@@ -38,6 +38,7 @@ class Cost(Metric):
     """
 
     comparable = False
+    uses_family = False
 
     def directions(self, labels: Sequence[str]) -> dict[str, Direction]:
         """What is measured, and which way is better."""

@@ -28,6 +28,8 @@ class KNN(Metric):
     Source: paper, Sec. 3, Table 1.
     """
 
+    uses_family = False
+
     def __init__(self, k: int = 5) -> None:
         self.k = at_least("k", k, 1)
 

@@ -86,9 +86,15 @@ class Likelihood(Metric):
     which does not name its estimator.
     """
 
+    uses_family = False
+
     def __init__(self, k: int = 100, images: int = 200) -> None:
         self.k = at_least("k", k, 1)
         self.images = at_least("images", images, 1)
+
+    def decodes(self) -> int:
+        """Samples, `k` for each image."""
+        return self.k * self.images
 
     def directions(self, labels: Sequence[str]) -> dict[str, Direction]:
         """What is measured, and which way is better."""

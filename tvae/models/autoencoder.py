@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 
 from tvae import registry
 from tvae.divergences.base import Side
 from tvae.models.base import Model, Terms, Views, summed, weight_of
+from tvae.space import Factor, Space
 from tvae.streams import Streams
 
 
@@ -26,6 +29,8 @@ class Autoencoder(Model):
 
     Source: Kingma and Welling 2013; paper, Sec. 3 (VAE+).
     """
+
+    space: ClassVar[Space] = {"w_prior": Factor(0.1, 10.0)}
 
     def __init__(
         self,

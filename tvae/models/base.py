@@ -17,6 +17,7 @@ from torch.nn import functional
 from tvae import registry
 from tvae.divergences.base import Divergence, Side
 from tvae.networks import Decoder, Encoder
+from tvae.space import Space
 from tvae.streams import Streams
 
 Terms = dict[str, Tensor]
@@ -77,9 +78,11 @@ class Model(nn.Module, ABC):
     Attributes:
         has_T: whether there is a latent transformation T.
         uses_views: whether the objective wants the transformed views of a batch.
+        space: constructor options worth tuning, the weights of the objective's terms.
     """
 
     has_T: ClassVar[bool] = False
+    space: ClassVar[Space] = {}
     uses_views: bool = True
 
     def __init__(self, latent_dim: int, seed: int) -> None:

@@ -5,6 +5,8 @@ Legend: `B` batch, `D` latent size, `P` size of T.
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 
@@ -14,6 +16,7 @@ from tvae.divergences.base import Side, gaussian_kl
 from tvae.latent_transforms.base import LatentTransform
 from tvae.models.base import Model, Terms, Views, summed, weight_of
 from tvae.networks import PairNetwork
+from tvae.space import Factor, Space
 from tvae.streams import Streams
 
 
@@ -42,6 +45,11 @@ class TVAE(Model):
     """
 
     has_T = True
+    space: ClassVar[Space] = {
+        "w_coherence": Factor(0.1, 10.0),
+        "w_prior": Factor(0.1, 10.0),
+        "beta": Factor(0.1, 10.0),
+    }
 
     def __init__(
         self,

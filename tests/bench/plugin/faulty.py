@@ -2,37 +2,58 @@
 
 from __future__ import annotations
 
+import hashlib
+import multiprocessing
 import os
 import signal
 import time
 from pathlib import Path
 from typing import Literal
 
+import torch
+
 from tvae.families.rotation import Rotation
 
 
 class Faulty(Rotation):
-    """Rotations; at the sixth batch of a process something happens.
+    """Rotations; at a certain batch of a process something happens.
 
     Args:
         fault: ``raise`` an error; ``kill`` the process as the system does when memory runs out;
-            ``wait`` for as long as there is a file ``gate`` in the folder of the study.
+            ask for more ``memory`` than there is; ``wait`` for as long as there is a file ``gate``
+            in the folder of the study; ``note`` from then on, in a file for each process and
+            stream of views, what the batches are.
+        at: the batch, counted from 1 in every process.
     """
 
-    def __init__(self, fault: Literal["none", "raise", "kill", "wait"] = "none") -> None:
+    def __init__(
+        self,
+        fault: Literal["none", "raise", "kill", "memory", "wait", "note"] = "none",
+        at: int = 6,
+    ) -> None:
         super().__init__()
-        self.fault = fault
+        self.fault, self.at = fault, at
         self.calls = 0
 
     def views(self, x, generator):
-        """As `Rotation`, unless it is the sixth time."""
+        """As `Rotation`, unless it is time."""
         self.calls += 1
-        if self.calls == 6:
+        if self.calls == self.at:
             if self.fault == "raise":
                 raise RuntimeError("the sixth batch is bad")
-            if self.fault == "kill":
+            # a driver that measures a step is to live on
+            if self.fault == "kill" and multiprocessing.parent_process() is not None:
                 os.kill(os.getpid(), signal.SIGKILL)
+            if self.fault == "memory":
+                torch.empty(2**55)
             while self.fault == "wait" and Path("gate").exists():
                 Path("waiting").touch()
                 time.sleep(0.02)
-        return super().views(x, generator)
+        seen = super().views(x, generator)
+        if self.fault == "note" and self.calls >= self.at:
+            digest = hashlib.sha256()
+            for image in (x, *seen[:2]):
+                digest.update(image.contiguous().numpy().tobytes())
+            with Path(f"seen-{generator.initial_seed()}-{os.getpid()}").open("a") as file:
+                file.write(f"{digest.hexdigest()}\n")
+        return seen

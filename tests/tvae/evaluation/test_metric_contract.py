@@ -109,6 +109,34 @@ def test_only_what_the_clock_decides_is_not_comparable():
     assert [n for n in metrics.names() if not metrics.get(n).comparable] == ["cost"]
 
 
+@pytest.mark.parametrize("name", [n for n in metrics.names() if not metrics.get(n).uses_family])
+def test_what_is_said_not_to_use_the_family_does_not(name, context):
+    """Its numbers share a table with those of arms that were trained with another family."""
+    comparable = metrics.get(name).comparable
+    for arm in ("matrix", None):
+        first, *others = (
+            values(name, context(arm, family)) for family in ("rotation", "crop", "none")
+        )
+        for other in others:
+            assert other.keys() == first.keys()
+            assert other == first or not comparable
+
+
+def test_which_metrics_do_not_use_the_family():
+    """A metric uses it unless it says so: the other way round numbers would be mixed up."""
+    assert [n for n in metrics.names() if not metrics.get(n).uses_family] == [
+        "cost",
+        "knn",
+        "likelihood",
+    ]
+
+
+def test_decodes_are_counted():
+    """For a forecast: k samples for each image."""
+    assert metrics.make("likelihood", k=7, images=11).decodes() == 77
+    assert all(make(n).decodes() >= 0 for n in metrics.names())
+
+
 def test_a_measurement_is_plain_data(context):
     (first, *_) = make("knn")(context(None))
     assert asdict(first).keys() == {"name", "value", "unit", "direction"}
