@@ -242,7 +242,39 @@ def check_plugins(study: Study) -> list[Problem]:
         if measured.get(aim) == "none" and (study.tune.trials or study.tune.metric):
             message = f"{aim} is better neither higher nor lower, so it cannot be optimised"
             problems.append(Problem("tune.metric", message))
+    # what follows reads configurations whose plugins are there
+    return problems or [*_check_twins(study), *_check_fixed(study)]
+
+
+def _check_twins(study: Study) -> list[Problem]:
+    """Arms of one training that are to be measured on different data: they share a folder."""
+    problems, seen = [], dict[str, tuple[str, list[str]]]()
+    for name, arm in study.every_arm.items():
+        data = study.data_of(arm)
+        first, labels = seen.setdefault(
+            repr((study.expanded(arm), data.train)), (name, data.labels)
+        )
+        if labels != data.labels:
+            message = f"is the same training as {first!r}, measured on other data; list all of it"
+            message += " in both arms' data.transfer"
+            role = "arms" if name in study.arms else "baselines"
+            problems.append(Problem(f"{role}.{name}.data.transfer", message))
     return problems
+
+
+def _check_fixed(study: Study) -> list[Problem]:
+    """Paths that tuning should leave alone and would not search anyway."""
+    if not study.tune.fixed or not study.tune.trials:
+        return []
+    from bench.tuning import search_space
+
+    free = study.model_copy(update={"tune": study.tune.model_copy(update={"fixed": []})})
+    known = {path for arm in free.every_arm.values() for path in search_space(free, arm)}
+    return [
+        Problem(f"tune.fixed.{i}", str(unknown_name("value that is tuned", path, known)))
+        for i, path in enumerate(study.tune.fixed)
+        if path not in known
+    ]
 
 
 def _check_shared(study: Study) -> list[Problem]:

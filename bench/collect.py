@@ -13,6 +13,7 @@ from bench.plan import differing, tuning_metric
 from bench.progress import Ending, Progress
 from bench.store import Store
 from reports import rows as schema
+from tvae import registry
 from tvae.files import write_atomically
 
 CHOICES = [
@@ -117,23 +118,23 @@ def manifest(progress: Progress, environment: Mapping[str, Any], command: str) -
 def _arms(study: Study, endings: Sequence[Ending]) -> dict[str, schema.Arm]:
     differ = differing(study)
     arms: dict[str, schema.Arm] = {}
-    roles: tuple[tuple[schema.Role, Any], ...] = (
-        ("arm", study.arms),
-        ("baseline", study.baselines),
-    )
-    for role, section in roles:
-        for name, arm in section.items():
-            config = study.expanded(arm)
-            arms[name] = {
-                "role": role,
-                "summary": arm.summary,
-                "published": arm.published,
-                "differs": differ[name],
-                "train": study.data_of(arm).train,
-                "latent_dim": config["model"]["latent_dim"],
-            }
-            if arm.levels:
-                arms[name]["levels"] = dict(arm.levels)
+    for name, arm in study.every_arm.items():
+        model = study.expanded(arm)["model"]
+        arms[name] = {
+            "role": study.role(name),
+            "summary": arm.summary,
+            "published": arm.published,
+            "differs": differ[name],
+            "train": study.data_of(arm).train,
+            # a model that has no such option has a size of its own
+            "latent_dim": model.get("latent_dim") or registry.models.get(model["name"]).latent_dim,
+        }
+        if arm.levels:
+            arms[name]["levels"] = dict(arm.levels)
+        form = model.get("latent_transform")
+        if form is not None:
+            made = registry.latent_transforms.build(form, model["latent_dim"])
+            arms[name]["claims"] = sorted(made.claims)
     for ending in endings:
         for measured in ending.result.measurements:
             if measured["name"] == "cost/parameters" and measured["value"] is not None:
@@ -198,6 +199,7 @@ def _trial(ending: Ending, store: Store) -> schema.Trial:
         "steps": trial.steps,
         "curve": relative(folder.curve),
         "pictures": relative(folder.pictures),
+        "clusters": relative(folder.clusters),
     }
 
 

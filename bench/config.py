@@ -246,6 +246,16 @@ class Study(Section):
         of = [self.data_of(arm).labels for arm in self.every_arm.values()]
         return list(dict.fromkeys(label for labels in [self.data.labels, *of] for label in labels))
 
+    def role(self, name: str) -> Literal["arm", "baseline", "reference"]:
+        """Of an arm or baseline: a baseline whose model is not trained is a reference."""
+        if name in self.arms:
+            return "arm"
+        model = self.configuration(self.baselines[name])["model"].get("name")
+        try:
+            return "baseline" if registry.models.get(str(model)).trains else "reference"
+        except ValueError:  # there is no such model, which is said where names are checked
+            return "baseline"
+
     def data_of(self, arm: Arm) -> Data:
         """The study's data with the arm's changes."""
         return self.data.model_copy(update=arm.data.model_dump(exclude_none=True))

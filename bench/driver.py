@@ -352,6 +352,8 @@ class Session:
             )
         self.console.print(f"\n{self.study.question}")
         self.console.print(said["sentence"], style="bold")
+        if said["sensitivity"]:
+            self.console.print(said["sensitivity"])
         if said["warning"]:
             self.console.print(f"({said['warning']})")
         took = duration(time.monotonic() - self.started)
@@ -378,6 +380,7 @@ class Session:
                 ],
                 "environment": world.describe(self.study, self.world),
                 "source": source_digests(["bench.driver", "reports.build"]),
+                "page": {path.name: _sha256(path) for path in _page_files()},
                 "tracking": self.execution.tracking.model_dump(),
             }
         )
@@ -390,7 +393,8 @@ class Session:
         except (OSError, ValueError, KeyError, TypeError):
             return None
         same = said.get("inputs") == inputs and files == said["files"]
-        return said if same and {"bad", "sentence", "warning", "report"} <= {*said} else None
+        wanted = {"bad", "sentence", "sensitivity", "warning", "report"}
+        return said if same and wanted <= {*said} else None
 
     def _report(self, inputs: str) -> dict[str, Any]:
         """Build the report, tell MLflow the end, and remember what came out."""
@@ -402,7 +406,9 @@ class Session:
         report = build(self.store.path)
         reach("report/end")
         manifest = rows.load_manifest(self.store.path)
-        answer = statistics.answer(manifest["study"], rows.load(self.store.path))
+        answer = statistics.answer(
+            manifest["study"], rows.load(self.store.path), manifest["trials"], self.store.path
+        )
         bad = list(self._bad())
         documents = [report, *(self.store.path / n for n in ("study.yaml", "manifest.json"))]
         self._tell_tuning()
@@ -414,6 +420,7 @@ class Session:
         said = {
             "inputs": inputs,
             "sentence": answer.sentence,
+            "sensitivity": answer.sensitivity,
             "warning": answer.warning,
             "bad": bad,
             "report": str(report),
@@ -480,6 +487,14 @@ def headline(answer: Answer) -> dict[str, float]:
     found = answer.primary
     values = {"n": float(found.n), "difference": found.mean, "p": found.p_flip}
     return {f"primary/{name}": float(v) for name, v in values.items() if v is not None}
+
+
+def _page_files() -> list[Path]:
+    """What the report is made with besides its code: templates, style, script."""
+    import reports
+
+    (folder,) = reports.__path__
+    return sorted(p for p in Path(folder).iterdir() if p.suffix in (".j2", ".css", ".js"))
 
 
 def _sha256(path: Path) -> str:

@@ -36,7 +36,7 @@ class Trial:
 
     Attributes:
         arm: its name in the study.
-        role: ``arm`` or ``baseline``.
+        role: ``arm``, ``baseline`` or ``reference`` (a baseline whose model is not trained).
         seed: what pairs it with the other arms.
         stage: ``confirm`` or ``tune``.
         config: ``model``, ``family``, ``trainer``.
@@ -52,7 +52,7 @@ class Trial:
     """
 
     arm: str
-    role: Literal["arm", "baseline"]
+    role: Literal["arm", "baseline", "reference"]
     seed: int
     stage: Stage
     config: Mapping[str, Any]
@@ -73,8 +73,8 @@ class Trial:
 
     @property
     def steps(self) -> int:
-        """Of its training."""
-        return int(self.config["trainer"]["steps"])
+        """Of its training; 0 where there is none."""
+        return 0 if self.role == "reference" else int(self.config["trainer"]["steps"])
 
     def fingerprint(self, metric: str, measured: str) -> str:
         """Of the value called `measured`, such as ``knn/affnist``, that a metric gave.
@@ -159,7 +159,7 @@ def trial(
     }
     return Trial(
         arm=name,
-        role="arm" if name in study.arms else "baseline",
+        role=study.role(name),
         seed=seed,
         stage=stage,
         config=config,

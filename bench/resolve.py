@@ -89,8 +89,9 @@ def resolve(arguments: Iterable[str]) -> tuple[Study, Execution]:
 
 def count_trials(study: Study) -> int:
     """Trials of the whole matrix: each arm's candidates at each tuning seed, and its seeds."""
-    each = study.tune.trials * len(study.tune.seeds) + len(study.seeds)
-    return each * len(study.every_arm)
+    trained = [name for name in study.every_arm if study.role(name) != "reference"]
+    tuning = study.tune.trials * len(study.tune.seeds) * len(trained)
+    return tuning + len(study.seeds) * len(study.every_arm)
 
 
 def _too_many(count: int, most: int) -> str:

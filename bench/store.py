@@ -101,6 +101,11 @@ class TrialFolder:
         return self.path / "pictures.npz"
 
     @property
+    def clusters(self) -> Path:
+        """Outcomes of metrics by original image, where originals have variants."""
+        return self.path / "clusters.npz"
+
+    @property
     def traceback(self) -> Path:
         """Where a crash leaves its traceback."""
         return self.path / "traceback.txt"

@@ -143,25 +143,23 @@ def run(
             "evaluation": dict(trial.evaluation),
         },
     )
-    facts = _trained(files)
-    if facts is None:
-        _train(trial, files, next(iter(datasets.values())), family, device, emit, stop)
-        facts = _trained(files)
-        assert facts is not None
+    model, facts = _model(trial, files, next(iter(datasets.values())), family, device, emit, stop)
     started = time.perf_counter()
     context = Context(
-        model=checkpoint.load(files.path, device),
+        model=model,
         family=family,
         datasets=datasets,
         split=trial.split,
         seed=trial.seed,
         facts=facts,
         protocol=trial.data["protocol"],
+        cache=files.path.parent.parent / "classifiers",
     )
     measurements: list[Measured] = []
     for name, settings in trial.metrics.items():
         reach("metric/begin")
-        for found in registry.metrics.make(name, **settings)(context):
+        metric = registry.metrics.make(name, **settings)
+        for found in metric(context) if metric.applies_to(model) else []:
             # JSON has no NaN; None says "not applicable"
             value = float(found.value) if np.isfinite(found.value) else None
             measurements.append(
@@ -173,18 +171,50 @@ def run(
                     "source": name,
                 }
             )
-    if trial.stage == "confirm":
-        buffer = io.BytesIO()
-        np.savez_compressed(buffer, **pictures(context))  # type: ignore[arg-type]
-        write_atomically(files.pictures, buffer.getvalue())
+    if trial.stage == "confirm" and model.generates:
+        _write_arrays(files.pictures, pictures(context))
+    if context.outcomes:
+        _write_arrays(files.clusters, context.outcomes)
     if keep != "all":
         for path in files.path.glob("step-*.safetensors"):
             path.unlink()
-    if keep == "none":
+    if keep == "none" and model.trains:
         (files.path / FACTS).unlink()
         (files.path / checkpoint.WEIGHTS).unlink()
+    facts.setdefault("seconds", 0.0)
     facts["evaluation_seconds"] = time.perf_counter() - started
     return Result("done", evaluation=trial.evaluation_key, measurements=measurements, facts=facts)
+
+
+def _write_arrays(path: Path, arrays: dict[str, Any]) -> None:
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)
+    write_atomically(path, buffer.getvalue())
+
+
+def _model(
+    trial: Trial,
+    files: TrialFolder,
+    dataset: data.Dataset,
+    family: Any,
+    device: torch.device,
+    emit: Callable[[Record], None],
+    stop: Stop,
+) -> tuple[Model, dict[str, float]]:
+    """The trained model and what its training cost; of one that is not trained, nothing.
+
+    Raises:
+        Diverged: the loss was not finite.
+        Stopped: it was asked to.
+    """
+    if trial.role == "reference":
+        return build(trial.config["model"], seed=trial.seed).to(device).eval(), {}
+    facts = _trained(files)
+    if facts is None:
+        _train(trial, files, dataset, family, device, emit, stop)
+        facts = _trained(files)
+        assert facts is not None
+    return checkpoint.load(files.path, device), facts
 
 
 def _trained(files: TrialFolder) -> dict[str, float] | None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import isfinite
+from math import floor, isfinite, log
 from typing import TYPE_CHECKING, Any
 
 from bench.config import PLUGINS, Arm, Study, Tree, merge, plugin
@@ -316,9 +316,11 @@ class Search:
         """What a reader of its outcome has to know."""
         if not self.space:
             return ["there is nothing to tune"]
-        notes = []
-        if self.tune.sampler == "cmaes" and len(self.space) < 2:
+        notes, n = [], len(self.space)
+        if self.tune.sampler == "cmaes" and n < 2:
             notes.append("one value to tune, which CMA-ES cannot search: drawn at random")
+        elif self.tune.sampler == "cmaes" and self.budget <= (population := 4 + floor(3 * log(n))):
+            notes.append(f"CMA-ES learns after {population} candidates: these are drawn at random")
         if not self.left and self.best is None:
             notes.append("no candidate finished: the arm is confirmed as the study has it")
         return notes
@@ -347,8 +349,11 @@ class Search:
 
 
 def searches(study: Study, world: World) -> list[Search]:
-    """One for each arm and baseline; none where nothing is tuned."""
-    return [Search(study, world, name) for name in study.every_arm] if study.tune.trials else []
+    """One for each arm and baseline that is trained; none where nothing is tuned."""
+    if not study.tune.trials:
+        return []
+    trained = (name for name in study.every_arm if study.role(name) != "reference")
+    return [Search(study, world, name) for name in trained]
 
 
 def chosen(study: Study, found: Sequence[Search]) -> Study:

@@ -5,7 +5,12 @@ A study's folder is what the report reads, and all that it reads::
     runs/STUDY/
       rows.parquet      the measurements, columns below; those of tuning too, where there was any
       manifest.json     {"study": Study, "trials": [Trial, ...], "environment": {...}}
-      trials/KEY/       curve.jsonl and pictures.npz of one trial
+      trials/KEY/       curve.jsonl and pictures.npz of one trial, and clusters.npz where a data set
+                        holds several variants of each original
+
+``clusters.npz`` maps a metric's name to the mean outcome of each original's variants: floats (N,),
+originals in the order of the data set, the same for every arm and seed, in the metric's unit, each
+with as many variants, so that their mean is the metric's value in the rows.
 
 `Study` and `Trial` are the typed dicts below. Values in them may come from anybody: they are data.
 """
@@ -14,6 +19,8 @@ from __future__ import annotations
 
 import difflib
 import math
+import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Literal, NotRequired
@@ -21,7 +28,9 @@ from typing import TYPE_CHECKING, Literal, NotRequired
 from typing_extensions import TypedDict  # pydantic reads the standard library's from 3.12 on
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
+    from numpy.typing import NDArray
 
 COLUMNS: dict[str, str] = {
     "study": "string",
@@ -50,6 +59,18 @@ ALLOWED: dict[str, str] = {
 }
 """For columns with a fixed vocabulary, the pattern that a whole value must match."""
 
+UNREADABLE = (
+    OSError,
+    ValueError,
+    TypeError,
+    EOFError,
+    RuntimeError,
+    MemoryError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+"""What NumPy raises over a file that is no ``.npz``, or a broken one."""
+
 Role = Literal["arm", "baseline", "reference"]
 Status = Literal["done", "pruned", "diverged", "failed", "interrupted"]
 
@@ -71,7 +92,7 @@ class Arm(TypedDict):
     that this arm repeats (see `reports.published`), empty or absent where there is none. `levels`
     maps every factor of a crossed study to this arm's level, and is empty or absent for an arm
     outside the crossing. `train`, the label of the training data, and `latent_dim` are those of the
-    shared configuration where absent.
+    shared configuration where absent. `claims` names the laws that the arm's form claims to hold.
     """
 
     role: Role
@@ -82,6 +103,7 @@ class Arm(TypedDict):
     levels: NotRequired[dict[str, str]]
     train: NotRequired[str]
     latent_dim: NotRequired[int]
+    claims: NotRequired[list[str]]
 
 
 class Candidate(TypedDict):
@@ -143,6 +165,7 @@ class Trial(TypedDict):
     steps: int
     curve: str | None  # path of curve.jsonl relative to the study's folder
     pictures: str | None  # path of pictures.npz likewise
+    clusters: NotRequired[str | None]  # path of clusters.npz likewise
 
 
 class Manifest(TypedDict):
@@ -225,6 +248,31 @@ def load_manifest(study: str | Path, runs: str | Path = "runs") -> Manifest:
     if problems:
         raise ValueError(_listed(path, problems))
     return manifest
+
+
+def load_clusters(path: Path, metric: str) -> NDArray[np.float64] | None:
+    """A metric's mean outcome of each original, from a trial's ``clusters.npz``.
+
+    Returns:
+        Floats (N,); None where the file does not have this metric.
+
+    Raises:
+        ValueError: the file is missing or unreadable, or holds something else under that name.
+    """
+    import numpy as np
+
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            if metric not in file.files:
+                return None
+            found: NDArray[np.float64] = file[metric]
+    except UNREADABLE as error:
+        raise ValueError(f"{path}: cannot be read: {error}") from error
+    if found.dtype != np.float64 or found.ndim != 1 or not found.size:
+        raise ValueError(f"{path}: {metric} is {found.dtype} {found.shape}; must be float64 (N,)")
+    if not np.isfinite(found).all():
+        raise ValueError(f"{path}: {metric} is not finite throughout")
+    return found
 
 
 def confirmed(rows: pd.DataFrame) -> pd.DataFrame:
@@ -318,7 +366,7 @@ def _manifest_problems(manifest: Manifest) -> Iterator[str]:
     for i, trial in enumerate(manifest["trials"]):
         if trial["arm"] not in study["arms"]:
             yield f"trials.{i}: no arm {trial['arm']!r}"
-        for file in (trial["curve"], trial["pictures"]):
+        for file in (trial["curve"], trial["pictures"], trial.get("clusters")):
             if file is not None and not _inside(file):
                 yield f"trials.{i}: the path {file!r} leaves the study's folder"
 

@@ -874,3 +874,21 @@ def test_help_lists_all_that_can_be_named_and_imports_nothing_heavy():
 def test_no_arguments_show_the_help_with_status_2(capsys):
     assert main([]) == 2
     assert "usage: python -m bench.run" in capsys.readouterr().out
+
+
+def test_arms_of_one_training_measured_on_different_data(tmp_path, capsys):
+    """They would share a folder, and one would get the other's numbers."""
+    twin = {**TINY["arms"]["vae"], "data": {"transfer": ["affnist"]}}
+    path = write(tmp_path, family="rotation", arms={**TINY["arms"], "twin": twin})
+    assert main([f"study={path}"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: arms.twin.data.transfer: is the same training as 'vae'")
+
+
+def test_what_is_fixed_must_be_something_that_is_tuned(tmp_path, capsys):
+    path = write(tmp_path, family="rotation")
+    arguments = [f"study={path}", "tune.trials=2", "dry_run=true"]
+    assert main([*arguments, "tune.fixed=[model.beta,model.w_pror]"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: tune.fixed.1: unknown value that is tuned 'model.w_pror'; did ")
+    assert "did you mean 'model.w_prior'?" in line

@@ -18,11 +18,25 @@ from tvae.evaluation.base import (
 from tvae.models.tvae import TVAE
 from tvae.streams import Streams
 
-NAMES = ("inverse", "identity", "learned_identity", "composition")
+NAMES = (
+    "algebra/inverse",
+    "algebra/identity",
+    "algebra/learned_identity",
+    "algebra/composition",
+    "algebra_difference/composition",
+)
+
+
+def length(v: Tensor) -> Tensor:
+    """The Euclidean norm of each row, N."""
+    norms: Tensor = torch.linalg.vector_norm(v, dim=1)
+    return norms
 
 
 class Algebra(Metric):
-    """Residuals of the laws of a transformation group, at least 0, lower is better.
+    """Residuals of the laws of a transformation group, ratios of at least 0, lower is better.
+
+    T_f = h_xi(E(f(x)), E(f^-1(x))), T_g likewise of a second draw g; E averages over the images.
 
     - ``algebra/inverse``: E ||r(r(z,T),T^-1) - z|| / ||z||, z = E(x): numerical, near 0 for exact
       forms.
@@ -30,6 +44,9 @@ class Algebra(Metric):
     - ``algebra/learned_identity``: E ||r(E(x), h_xi(E(x),E(x))) - E(x)|| / E ||E(f(x)) - E(x)||.
     - ``algebra/composition``: E ||r(r(E(x),T_f),T_g) - E(g(f(x)))|| / E ||E(g(f(x))) - E(x)||; 1 is
       no better than doing nothing.
+    - ``algebra_difference/composition``: the same of shifts by latent differences, for any encoder:
+      E ||E(f(x)) + E(g(x)) - E(x) - E(g(f(x)))|| / E ||E(g(f(x))) - E(x)||. (The other laws hold
+      for differences by construction: their residuals would be 0.)
     - ``algebra/DIAGNOSTIC``: the median of each number that the form wants measured, such as the
       condition number of its matrix.
 
@@ -44,42 +61,47 @@ class Algebra(Metric):
 
     def directions(self, labels: Sequence[str]) -> dict[str, Direction]:
         """What is measured, and which way is better."""
-        return dict.fromkeys((f"algebra/{name}" for name in NAMES), "lower")
+        return dict.fromkeys(NAMES, "lower")
 
     @torch.no_grad()
     def __call__(self, context: Context) -> list[Measurement]:
-        """The four residuals and the form's own diagnostics."""
-        model, family = context.model, context.family
-        if not isinstance(model, TVAE) or not family.has_views:
-            return [Measurement(f"algebra/{n}", NOT_APPLICABLE, "ratio", "lower") for n in NAMES]
-        probe = context.probe(self.images)
-        z, t_f = probe.e, probe.t
-        assert t_f is not None
-
-        def length(v: Tensor) -> Tensor:
-            norms: Tensor = torch.linalg.vector_norm(v, dim=1)
-            return norms
-
-        identity = model.r.identity().to(z).expand(len(z), -1)
-        learned = model.infer_T(z, z)
-
-        g = family.draw(len(z), Streams(context.seed)("evaluation/second"))
-        views = family.apply(probe.x, g), family.apply(probe.x, family.invert(g))
-        t_g = model.infer_T(*(model.embed(view).to(z) for view in views))
-        both = model.embed(family.apply(probe.x_1, g)).to(z)
-
-        values = {
-            "inverse": (length(model.r.inverse(model.r(z, t_f), t_f) - z) / length(z)).mean(),
-            "identity": (length(model.r(z, identity) - z) / length(z)).mean(),
-            "learned_identity": length(model.r(z, learned) - z).mean()
-            / length(probe.e_1 - z).mean(),
-            "composition": length(model.r(model.r(z, t_f), t_g) - both).mean()
-            / length(both - z).mean(),
-        }
+        """The residuals and the form's own diagnostics."""
+        values, diagnostics = dict.fromkeys(NAMES, NOT_APPLICABLE), {}
+        if context.family.has_views:
+            values |= self.residuals(context)
+            t, model = context.probe(self.images).t, context.model
+            if isinstance(model, TVAE) and t is not None:
+                diagnostics = model.r.diagnostics(t)
         return [
-            *(Measurement(f"algebra/{n}", float(v), "ratio", "lower") for n, v in values.items()),
+            *(Measurement(name, value, "ratio", "lower") for name, value in values.items()),
             *(
-                Measurement(f"algebra/{n}", float(v.median()), "median", "none")
-                for n, v in model.r.diagnostics(t_f).items()
+                Measurement(f"algebra/{name}", float(each.median()), "median", "none")
+                for name, each in diagnostics.items()
             ),
         ]
+
+    def residuals(self, context: Context) -> dict[str, float]:
+        """Those that apply to the model."""
+        model, family, probe = context.model, context.family, context.probe(self.images)
+        z, t_f = probe.e, probe.t
+
+        def embed(x: Tensor) -> Tensor:
+            return model.embed(x).to(z)
+
+        g = family.draw(len(z), Streams(context.seed)("evaluation/second"))
+        e_g, both = embed(family.apply(probe.x, g)), embed(family.apply(probe.x_1, g))
+        moved = length(both - z).mean()
+        shifted = z + (probe.e_1 - z) + (e_g - z)
+        out = {"algebra_difference/composition": length(shifted - both).mean() / moved}
+        if isinstance(model, TVAE):
+            assert t_f is not None
+            r, identity = model.r, model.r.identity().to(z).expand(len(z), -1)
+            t_g = model.infer_T(e_g, embed(family.apply(probe.x, family.invert(g))))
+            learned = length(r(z, model.infer_T(z, z)) - z).mean()
+            out |= {
+                "algebra/inverse": (length(r.inverse(r(z, t_f), t_f) - z) / length(z)).mean(),
+                "algebra/identity": (length(r(z, identity) - z) / length(z)).mean(),
+                "algebra/learned_identity": learned / length(probe.e_1 - z).mean(),
+                "algebra/composition": length(r(r(z, t_f), t_g) - both).mean() / moved,
+            }
+        return {name: float(value) for name, value in out.items()}

@@ -7,8 +7,10 @@ posterior mean of q_phi, ``G(z)`` the pixel means of the decoder.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -25,6 +27,9 @@ from tvae.streams import Streams
 Direction = Literal["higher", "lower", "none"]
 
 NOT_APPLICABLE = float("nan")
+
+CHUNK = 1000
+"""Images that are embedded at once."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +91,9 @@ class Context:
         seed: fixes the subsets and the transformations, the same for every arm of a seed.
         facts: what training cost: ``seconds``, ``steps``, ``batch_size``, ``peak_mib``.
         protocol: how larger images become the model's input, see `tvae.data.as_input`.
+        cache: a folder for what the metrics of a study's trials share, such as a classifier; None:
+            each makes its own.
+        progress: told now and then, by what takes long: (what, how much is done, of how much).
     """
 
     model: Model
@@ -95,15 +103,34 @@ class Context:
     seed: int
     facts: Mapping[str, float] = field(default_factory=dict)
     protocol: Literal["resize", "centre_crop", "native"] = "resize"
+    cache: Path | None = None
+    progress: Callable[[str, int, int], None] = lambda what, done, total: None
 
     def __post_init__(self) -> None:
+        self.outcomes: dict[str, np.ndarray] = {}
         self._probes: dict[int, Probe] = {}
         self._embeddings: dict[tuple[str, str], Tensor] = {}
+
+    def by_original(self, name: str, label: str, outcomes: np.ndarray) -> None:
+        """Keep the mean outcome over each original's variants, where a data set has variants.
+
+        They are one cluster: a statistic over images that takes them for independent is too sure.
+
+        Args:
+            name: of the measurement.
+            label: of the data set.
+            outcomes: one number for each of its held-out images, in their order.
+        """
+        source = self.held_out(label).source
+        if source is None or len(np.unique(source)) == len(source):
+            return
+        _, original = np.unique(source, return_inverse=True)
+        self.outcomes[name] = np.bincount(original, weights=outcomes) / np.bincount(original)
 
     @property
     def device(self) -> torch.device:
         """Where the model is."""
-        return next(self.model.parameters()).device
+        return next(chain(self.model.parameters(), self.model.buffers())).device
 
     @property
     def own(self) -> Split:
@@ -121,19 +148,28 @@ class Context:
         if (label, split) not in self._embeddings:
             images = getattr(self.datasets[label], split).images
             size = images.shape[-1] if self.protocol == "native" else 28
-            self._embeddings[label, split] = torch.cat(
-                [
-                    self.model.embed(as_input(images[i : i + 1000], size, self.protocol))
-                    for i in range(0, len(images), 1000)
-                ]
-            )
+            count, found = len(images), torch.empty(0, 0)
+            for start in range(0, max(1, count), CHUNK):
+                x = as_input(images[start : start + CHUNK], size, self.protocol)
+                part = self.model.embed(x)
+                if not start:  # written in place: parts and whole together would be twice as large
+                    found = part.new_empty(count, part.shape[1])
+                found[start : start + len(part)] = part
+                self.progress(f"embedding {label}", start + len(part), count)
+            self._embeddings[label, split] = found
         return self._embeddings[label, split].numpy()
+
+    def _chosen(self, n: int) -> np.ndarray:
+        stream = Streams(self.seed)("evaluation/subset")
+        return torch.randperm(len(self.own), generator=stream)[:n].numpy()
 
     def sample(self, n: int) -> Tensor:
         """At most `n` held-out images of the own data, chosen by the seed: N 1 S S in [0, 1]."""
-        images = self.own.images
-        chosen = torch.randperm(len(images), generator=Streams(self.seed)("evaluation/subset"))[:n]
-        return as_input(images[chosen.numpy()], 28, "native").to(self.device)
+        return as_input(self.own.images[self._chosen(n)], 28, "native").to(self.device)
+
+    def labels(self, n: int) -> Tensor:
+        """The labels of the images of `sample`, N, int64."""
+        return torch.from_numpy(self.own.labels[self._chosen(n)]).to(self.device)
 
     @torch.no_grad()
     def probe(self, n: int) -> Probe:
@@ -154,14 +190,21 @@ class Metric(ABC):
         comparable: False for what the clock or the host decides, which no seed repeats.
         uses_family: whether the value depends on the family of transformations other than by the
             model that was trained with it; numbers of another family are then another measurement.
+        embedding_only: whether it asks a model for nothing but E(x), so that it can measure one
+            that does not decode.
     """
 
     comparable: ClassVar[bool] = True
     uses_family: ClassVar[bool] = True
+    embedding_only: ClassVar[bool] = False
 
     def decodes(self) -> int:
         """Latents that are decoded for one model, for a forecast of the time it takes; 0: few."""
         return 0
+
+    def applies_to(self, model: Model) -> bool:
+        """Whether it can measure anything of the model; where not, there are no rows."""
+        return model.generates or self.embedding_only
 
     @abstractmethod
     def directions(self, labels: Sequence[str]) -> dict[str, Direction]:

@@ -39,13 +39,17 @@ class Cost(Metric):
 
     comparable = False
     uses_family = False
+    embedding_only = True
 
     def directions(self, labels: Sequence[str]) -> dict[str, Direction]:
         """What is measured, and which way is better."""
         return {f"cost/{name}": direction for name, direction in DIRECTIONS.items()}
 
     def __call__(self, context: Context) -> list[Measurement]:
-        """All five; the last three are not applicable where training was not timed."""
+        """All five; the last three are not applicable where training was not timed.
+
+        For a model that does not train only the parameters are.
+        """
         facts = context.facts
         parameters = sum(p.numel() for p in context.model.parameters() if p.requires_grad)
         seconds = facts.get("seconds", NOT_APPLICABLE)
@@ -70,6 +74,8 @@ class Cost(Metric):
         from torch.utils.flop_counter import FlopCounterMode
 
         model, family = context.model, context.family
+        if not model.trains:
+            return NOT_APPLICABLE
         n = int(context.facts.get("batch_size", 100))
         x = torch.zeros(n, 1, 28, 28, device=context.device)
         views = (

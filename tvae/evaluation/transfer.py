@@ -23,12 +23,30 @@ KINDS = ("transfer", "transfer_difference")
 NAMES = ("own", "swapped", "none", "ratio")
 
 
-def move(model: Model, probe: Probe, z: Tensor, source: Tensor) -> Tensor:
-    """r(z, T_x) with the T of the probe images `source`, N D, for a model with T."""
-    assert isinstance(model, TVAE)
+def moved(kind: str, model: Model, probe: Probe, z: Tensor) -> Tensor | None:
+    """Latents z (N D), each moved by the transformation of the probe's image in its row.
+
+    Args:
+        kind: ``transfer``: r(z, T_x); ``transfer_difference``: z + E(f(x)) - E(x).
+        model: what the latents are of.
+        probe: N images x.
+        z: of any N images.
+
+    Returns:
+        N D; None where the model has no T and `kind` wants one.
+    """
+    if kind == "transfer_difference":
+        return z + probe.e_1 - probe.e
+    if not isinstance(model, TVAE):
+        return None
     assert probe.t is not None
-    moved: Tensor = model.r(z, probe.t[source])
-    return moved
+    out: Tensor = model.r(z, probe.t)
+    return out
+
+
+def generated(model: Model, z: Tensor) -> Tensor:
+    """G(z) of any number of latents N D, N 1 28 28."""
+    return torch.cat([model.generate(part) for part in z.split(500)])
 
 
 class Transfer(Metric):
@@ -58,33 +76,31 @@ class Transfer(Metric):
         """``transfer/own``, ``swapped``, ``none``, ``ratio``, and the same of the difference."""
         values = {f"{kind}/{n}": NOT_APPLICABLE for kind in KINDS for n in NAMES}
         if context.family.has_views:
-            model, probe = context.model, context.probe(self.images)
-            itself, other = torch.arange(len(probe.x)), probe.other
-            # row i: the transformation of image i, applied to another image
-            swapped_truth = context.family.apply(probe.x[other], probe.parameters)
-
-            def error(z: Tensor, truth: Tensor) -> float:
-                generated = torch.cat([model.generate(part) for part in z.split(1000)])
-                return float((generated - truth).square().flatten(1).sum(1).mean())
-
-            none = error(probe.e[other], swapped_truth)
-            for kind in KINDS:
-                if kind == "transfer" and probe.t is None:
-                    continue
-
-                def moved(z: Tensor, kind: str = kind) -> Tensor:
-                    if kind == "transfer":
-                        return move(model, probe, z, itself)
-                    return z + probe.e_1 - probe.e
-
-                swapped = error(moved(probe.e[other]), swapped_truth)
-                values[f"{kind}/own"] = error(moved(probe.e), probe.x_1)
-                values[f"{kind}/swapped"] = swapped
-                values[f"{kind}/none"] = none
-                values[f"{kind}/ratio"] = swapped / none
+            values |= self.errors(context)
         return [
             Measurement(
                 name, value, "ratio" if name.endswith("ratio") else "squared pixels", "lower"
             )
             for name, value in values.items()
         ]
+
+    def errors(self, context: Context) -> dict[str, float]:
+        """Those that apply to the model."""
+        model, probe = context.model, context.probe(self.images)
+        e_other = probe.e[probe.other]
+        # row i: the transformation of image i, applied to another image
+        swapped_truth = context.family.apply(probe.x[probe.other], probe.parameters)
+
+        def error(z: Tensor, truth: Tensor) -> float:
+            return float((generated(model, z) - truth).square().flatten(1).sum(1).mean())
+
+        values, none = {}, error(e_other, swapped_truth)
+        for kind in KINDS:
+            own, swapped = (moved(kind, model, probe, z) for z in (probe.e, e_other))
+            if own is None or swapped is None:
+                continue
+            values[f"{kind}/own"] = error(own, probe.x_1)
+            values[f"{kind}/swapped"] = error(swapped, swapped_truth)
+            values[f"{kind}/none"] = none
+            values[f"{kind}/ratio"] = values[f"{kind}/swapped"] / none
+        return values

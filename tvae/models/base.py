@@ -67,6 +67,24 @@ def weight_of(name: str, given: float | None, divergence: Divergence | None = No
     return float(given)
 
 
+def checked(images: np.ndarray[Any, Any] | Tensor) -> Tensor:
+    """Images N S S or N 1 S S as N 1 S S, bytes in 0..255 or floats in [0, 1]; S is 28 or 40.
+
+    Raises:
+        ValueError: images of another shape, type or range.
+    """
+    x = torch.as_tensor(images)
+    if x.ndim == 3:
+        x = x.unsqueeze(1)
+    if x.ndim != 4 or x.shape[1] != 1 or x.shape[2] != x.shape[3] or x.shape[2] not in (28, 40):
+        raise ValueError(f"images must be N S S or N 1 S S with S = 28 or 40, got {tuple(x.shape)}")
+    if x.dtype != torch.uint8 and not x.is_floating_point():
+        raise ValueError(f"images must be bytes or floats, got {x.dtype}")
+    if x.is_floating_point() and len(x) and not (x.min() >= 0 and x.max() <= 1):
+        raise ValueError("float images must lie in [0, 1]; divide bytes by 255")
+    return x
+
+
 class Model(nn.Module, ABC):
     """An encoder q_phi(z|x) and a decoder p_theta(x|z) with an objective.
 
@@ -79,9 +97,14 @@ class Model(nn.Module, ABC):
         has_T: whether there is a latent transformation T.
         uses_views: whether the objective wants the transformed views of a batch.
         space: constructor options worth tuning, the weights of the objective's terms.
+        trains: whether there is anything to train; where not, it is used as it is built.
+        generates: whether latents can be decoded; where not, only what needs nothing but E(x) is
+            measured.
     """
 
     has_T: ClassVar[bool] = False
+    trains: ClassVar[bool] = True
+    generates: ClassVar[bool] = True
     space: ClassVar[Space] = {}
     uses_views: bool = True
 
@@ -149,17 +172,7 @@ class Model(nn.Module, ABC):
         Raises:
             ValueError: images of another shape, type or range.
         """
-        x = torch.as_tensor(images)
-        if x.ndim == 3:
-            x = x.unsqueeze(1)
-        if x.ndim != 4 or x.shape[1] != 1 or x.shape[2] != x.shape[3] or x.shape[2] not in (28, 40):
-            raise ValueError(
-                f"images must be N S S or N 1 S S with S = 28 or 40, got {tuple(x.shape)}"
-            )
-        if x.dtype != torch.uint8 and not x.is_floating_point():
-            raise ValueError(f"images must be bytes or floats, got {x.dtype}")
-        if x.is_floating_point() and len(x) and not (x.min() >= 0 and x.max() <= 1):
-            raise ValueError("float images must lie in [0, 1]; divide bytes by 255")
+        x = checked(images)
         weight = next(self.parameters())
         if not len(x):
             return torch.empty(0, self.latent_dim, dtype=weight.dtype)

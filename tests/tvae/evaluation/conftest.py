@@ -46,6 +46,10 @@ class Grey(TVAE):
     def generate(self, z):
         return z[:, :, None, None].expand(-1, 1, 28, 28)
 
+    def log_likelihood(self, z, x):
+        p, x = self.generate(z).double(), x.double()
+        return (x * p.log() + (1 - x) * (1 - p).log()).flatten(1).sum(1)
+
     def infer_T(self, z_1, z_2):
         return (z_1 - z_2) / 2
 

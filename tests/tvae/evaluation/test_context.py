@@ -34,6 +34,16 @@ def test_a_sample_is_distinct_images_of_the_split(context, noisy_data):
     assert torch.equal(everything[:10], x), "a smaller sample is part of a larger one"
 
 
+def test_labels_are_those_of_the_sample(context, noisy_data):
+    label_of = {
+        image.tobytes(): label
+        for image, label in zip(noisy_data.test.images, noisy_data.test.labels, strict=True)
+    }
+    for n in (10, 10_000):
+        drawn = (context().sample(n) * 255).round().byte().numpy()
+        assert context().labels(n).tolist() == [label_of[image.tobytes()] for image in drawn]
+
+
 def test_arms_are_measured_on_the_same_images_and_transformations(context):
     one, other = context("matrix").probe(9), context(None).probe(9)
     for name in ("x", "x_1", "x_2"):
@@ -74,3 +84,23 @@ def test_larger_images_enter_by_the_protocol(context, noisy_data, protocol):
     size = 40 if protocol == "native" else 28
     expected = shared.model.embed(as_input(large.test.images, size, protocol))
     np.testing.assert_allclose(shared.embeddings("large", "test"), expected, rtol=1e-6)
+
+
+def test_variants_of_an_original_are_one_outcome(context):
+    """Whatever the order of the images; a data set without variants has none to keep."""
+    images, labels = np.zeros((6, 28, 28), np.uint8), np.zeros(6, np.int64)
+    variants = Split(images, labels, source=np.array([7, 3, 7, 3, 9, 9]))
+    single = Split(images, labels, source=np.arange(6))
+    shared = context(
+        datasets={
+            "varied": Dataset("varied", single, single, variants, ""),
+            "plain": Dataset("plain", single, single, single, ""),
+            "bare": Dataset("bare", single, single, Split(images, labels), ""),
+        }
+    )
+    right = np.array([True, False, True, True, False, True])
+    for label in ("varied", "plain", "bare"):
+        shared.by_original(f"knn/{label}", label, right)
+    assert {name: list(kept) for name, kept in shared.outcomes.items()} == {
+        "knn/varied": [0.5, 1.0, 0.5]  # of originals 3, 7, 9
+    }

@@ -9,7 +9,7 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from tvae.data import Dataset, Split
 from tvae.evaluation.base import Context
-from tvae.evaluation.knn import KNN
+from tvae.evaluation.knn import KNN, deviations
 from tvae.families.rotation import Rotation
 
 rng = np.random.default_rng(0)
@@ -38,28 +38,29 @@ def brute_force(train, test, y_train, y_test, k: int) -> float:
 
 @pytest.mark.parametrize("k", [1, 5, 8])
 def test_accuracy_is_that_of_counting(k):
-    found = KNN(k).accuracy(TRAIN, TEST, Y_TRAIN, Y_TEST)
+    found = KNN(k).correct(TRAIN, TEST, Y_TRAIN, Y_TEST).mean()
     assert found == pytest.approx(brute_force(TRAIN, TEST, Y_TRAIN, Y_TEST, k))
     assert 0.4 < found < 0.95, "an accuracy that no mistake could change shows nothing"
 
 
 def test_the_default_is_scikit_learns():
     theirs = KNeighborsClassifier().fit(TRAIN, Y_TRAIN).score(TEST, Y_TEST)
-    assert KNN().accuracy(TRAIN, TEST, Y_TRAIN, Y_TEST) == pytest.approx(theirs)
+    assert KNN().correct(TRAIN, TEST, Y_TRAIN, Y_TEST).mean() == pytest.approx(theirs)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_embeddings_that_are_not_finite_classify_nothing(bad):
     broken = TRAIN.copy()
     broken[3, 1] = bad
-    assert KNN().accuracy(broken, TEST, Y_TRAIN, Y_TEST) == 0
-    assert KNN().accuracy(TRAIN, broken, Y_TRAIN, Y_TRAIN) == 0
+    assert KNN().correct(broken, TEST, Y_TRAIN, Y_TEST).mean() == 0
+    assert KNN().correct(TRAIN, broken, Y_TRAIN, Y_TRAIN).mean() == 0
 
 
 class Given:
     """A context whose embeddings are given."""
 
     split = "validation"
+    device = torch.device("cpu")
 
     def __init__(self, scale: np.ndarray) -> None:
         empty = np.zeros((300, 1, 1), np.uint8)
@@ -69,11 +70,17 @@ class Given:
         self.datasets = {"a": Dataset("a", train, held_out, wrong, "")}
         self.arrays = {"train": TRAIN * scale + 3, "validation": TEST * scale + 3, "test": None}
 
+    def progress(self, what: str, done: int, total: int) -> None:
+        self.told = {**getattr(self, "told", {}), what: done / total}
+
     def embeddings(self, label: str, split: str) -> np.ndarray:
         return self.arrays[split]
 
     def held_out(self, label: str) -> Split:
         return getattr(self.datasets[label], self.split)
+
+    def by_original(self, name: str, label: str, outcomes: np.ndarray) -> None:
+        self.kept = {**getattr(self, "kept", {}), name: outcomes}
 
 
 def test_standardising_undoes_the_scale_of_a_dimension():
@@ -87,6 +94,31 @@ def test_standardising_undoes_the_scale_of_a_dimension():
     raw = brute_force(TRAIN * scale + 3, TEST * scale + 3, *labels, 5)
     assert found["knn/a"] == pytest.approx(raw, abs=0.01)
     assert found["knn_standardised/a"] > found["knn/a"] + 0.05
+
+
+def test_progress_is_told_to_the_end():
+    given = Given(np.ones(3, np.float32))
+    KNN()(given)
+    assert given.told == {"knn/a": 1, "knn_standardised/a": 1}
+
+
+def test_deviations_are_those_of_the_whole_whatever_the_parts(monkeypatch):
+    monkeypatch.setattr("tvae.evaluation.knn.PART", 7)
+    points = np.column_stack([TRAIN * [1, 300, 1e-3] + [0, 1e4, 0], np.full(300, 7.7)])
+    expected = [*np.std(points[:, :3], axis=0), 1]
+    np.testing.assert_allclose(deviations(points), expected, rtol=1e-9)
+
+
+def test_what_cannot_be_classified():
+    with pytest.raises(ValueError, match="301 neighbours of 300 train points"):
+        KNN(301).correct(TRAIN, TEST, Y_TRAIN, Y_TEST).mean()
+    with pytest.raises(ValueError, match="no test point"):
+        KNN().correct(TRAIN, TEST[:0], Y_TRAIN, Y_TEST[:0])
+    assert KNN().correct(TRAIN, TEST, np.full(300, 2), np.full(120, 2)).mean() == 1, (
+        "a single class"
+    )
+    everybody = np.bincount(Y_TRAIN).argmax()
+    assert KNN(300).correct(TRAIN, TEST, Y_TRAIN, Y_TEST).mean() == np.mean(everybody == Y_TEST)
 
 
 def test_a_dead_dimension_does_not_break_standardising():

@@ -14,13 +14,32 @@ from scipy.special import logsumexp
 from scipy.stats import multivariate_normal
 from torch import Tensor, nn
 
+from tvae.evaluation import likelihood
 from tvae.evaluation.base import Context
-from tvae.evaluation.likelihood import Likelihood, log_weights, marginal_nll
+from tvae.evaluation.likelihood import BLOCK, Groups, Likelihood, log_weights
 from tvae.models.base import Model
 from tvae.registry import families
 from tvae.streams import Streams
 
 PIXELS, D, NOISE = 784, 3, 2.0
+
+
+def matrix(model: Model, x: Tensor, k: int, streams: Streams, decodes: int | None = None) -> Tensor:
+    """All log weights, N k."""
+    rows, row = [], []
+    for tile in log_weights(model, x, k, streams, decodes):
+        row.append(tile)
+        if sum(part.shape[1] for part in row) == k:
+            rows.append(torch.cat(row, 1))
+            row = []
+    assert not row
+    return torch.cat(rows)
+
+
+def marginal_nll(weights: Tensor, k: int) -> float:
+    """-log (1/k) sum_j w_ij, averaged over the images and the disjoint groups of `k` samples."""
+    groups = weights[:, : weights.shape[1] // k * k].unflatten(1, (-1, k))
+    return float(-(torch.logsumexp(groups, 2) - np.log(k)).mean())
 
 
 class LinearGaussian(Model):
@@ -65,7 +84,7 @@ class LinearGaussian(Model):
 def test_an_exact_posterior_gives_the_evidence_with_every_sample():
     model = LinearGaussian()
     x = model.draw(5)
-    weights = log_weights(model, x, 4, Streams(0))
+    weights = matrix(model, x, 4, Streams(0))
     expected = np.broadcast_to(model.evidence(x)[:, None], (5, 4))
     np.testing.assert_allclose(weights, expected, rtol=0, atol=1e-8)
 
@@ -75,7 +94,7 @@ def test_a_wrong_posterior_still_gives_the_evidence(blur, shift):
     """Within four standard errors of the estimate, which are small."""
     model = LinearGaussian(blur, shift)
     x = model.draw(5)
-    weights = log_weights(model, x, 8000, Streams(0)).numpy()
+    weights = matrix(model, x, 8000, Streams(0)).numpy()
     evidence = model.evidence(x)
     share = np.exp(weights - evidence[:, None])  # of expectation 1
     error = share.std(1, ddof=1) / np.sqrt(share.shape[1])
@@ -131,7 +150,7 @@ def test_a_bernoulli_decoder_integrated_on_a_grid(latent_dim):
     x = torch.bernoulli(model.generate(z).detach(), generator=generator)
     x[0] = model.generate(z[:1])[0].detach()  # grey
     evidence = integrated(model, x)
-    weights = log_weights(model, x, 4000, Streams(0)).numpy()
+    weights = matrix(model, x, 4000, Streams(0)).numpy()
     share = np.exp(weights - evidence[:, None])
     error = share.std(1, ddof=1) / np.sqrt(share.shape[1])
     assert (error < 0.1).all()
@@ -145,30 +164,88 @@ def test_tiles_do_not_change_the_result(decodes, k):
     """Memory is a matter of the machine: the noise of a sample must not depend on it."""
     model = SmallVAE(2)
     x = torch.rand(4, 1, 28, 28, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    expected = log_weights(model, x, k, Streams(0), decodes=4 * k)
+    expected = matrix(model, x, k, Streams(0), decodes=4 * k)
     assert expected.shape == (4, k)
-    found = log_weights(model, x, k, Streams(0), decodes)
+    found = matrix(model, x, k, Streams(0), decodes)
     torch.testing.assert_close(found, expected, rtol=1e-10, atol=0)
+
+
+@pytest.mark.parametrize("decodes", [300, 1000, 3000, 6000])
+def test_nor_do_they_when_an_image_has_more_samples_than_a_tile(decodes):
+    model = LinearGaussian(blur=1.3)
+    x, k = model.draw(3), 2 * BLOCK + 300
+    expected = matrix(model, x, k, Streams(0), decodes=3 * k)
+    found = matrix(model, x, k, Streams(0), decodes)
+    torch.testing.assert_close(found, expected, rtol=1e-10, atol=0)
+    # the noise of image by image, block by block, from one stream
+    generator = Streams(0)("importance")
+    for image, row in zip(x.split(1), expected, strict=True):
+        noise = torch.cat(
+            [
+                torch.randn(n, D, generator=generator, dtype=torch.float64)
+                for n in (BLOCK, BLOCK, 300)
+            ]
+        )
+        mean, logvar = model.encode(image)
+        z = mean + torch.exp(logvar / 2) * noise
+        q = torch.distributions.Normal(mean, torch.exp(logvar / 2)).log_prob(z).sum(1)
+        prior = torch.distributions.Normal(0, 1).log_prob(z).sum(1)
+        by_hand = model.log_likelihood(z, image) + prior - q
+        torch.testing.assert_close(row, by_hand, rtol=1e-9, atol=0)
+
+
+def test_every_image_is_encoded_once_and_no_tile_is_larger_than_asked(monkeypatch):
+    """10,000 images x 5,000 samples x 784 pixels would be 157 GB."""
+    model, encoded, decoded = LinearGaussian(), [], []
+    encode, log_likelihood = model.encode, model.log_likelihood
+    model.encode = lambda x: encoded.append(len(x)) or encode(x)
+    model.log_likelihood = lambda z, x: decoded.append(len(z)) or log_likelihood(z, x)
+    monkeypatch.setattr(likelihood, "ENCODES", 3)
+    x = model.draw(7)
+    for k, decodes in ((10, 40), (10, 4), (1500, 400)):
+        encoded.clear()
+        decoded.clear()
+        widths = [tile.numel() for tile in log_weights(model, x, k, Streams(0), decodes)]
+        assert encoded == [3, 3, 1]
+        assert max(decoded) <= decodes
+        assert sum(decoded) == sum(widths) == 7 * k
+        assert max(widths) <= max(decodes, BLOCK)
 
 
 def test_the_noise_is_that_of_its_stream():
     model = LinearGaussian(blur=1.3)
     x, streams = model.draw(2), Streams(4)
-    log_weights(model, x, 3, streams)
+    matrix(model, x, 3, streams)
     assert list(streams.state()) == ["importance"]
-    other = log_weights(model, x, 3, Streams(5))
-    assert not torch.allclose(other, log_weights(model, x, 3, Streams(4)))
+    other = matrix(model, x, 3, Streams(5))
+    assert not torch.allclose(other, matrix(model, x, 3, Streams(4)))
 
 
-def test_groups_are_averaged_outside_of_the_logarithm():
-    weights = torch.randn(3, 7, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    for k, groups in ((1, 7), (2, 3), (3, 2), (7, 1)):
+def summed(weights: Tensor, k: int) -> Groups:
+    groups = Groups(k)
+    for block in weights.split(BLOCK, dim=1):
+        groups.add(block)
+    return groups
+
+
+@pytest.mark.parametrize("samples", [7, 250, 2500])
+def test_groups_are_averaged_outside_of_the_logarithm(samples):
+    """Whether a group is a part of a block, a block or many blocks; the last few do not count."""
+    weights = 5 * torch.randn(3, samples, generator=torch.Generator().manual_seed(0)).double()
+    for k in (1, 2, 10, 100, 1000, 2000, samples):
+        if k > samples:
+            continue
         each = [
-            logsumexp(row[i * k : (i + 1) * k]) - np.log(k)
+            [logsumexp(row[i : i + k]) - np.log(k) for i in range(0, samples - k + 1, k)]
             for row in weights.numpy()
-            for i in range(groups)
         ]
-        assert marginal_nll(weights, k) == pytest.approx(-np.mean(each), rel=1e-12)
+        np.testing.assert_allclose(summed(weights, k).mean(), np.mean(each, 1), rtol=1e-12)
+
+
+def test_a_sum_of_weights_that_no_float_holds():
+    """Log weights are hundreds of nats below 0."""
+    weights = torch.full((1, 3000), -2000.0, dtype=torch.float64)
+    assert summed(weights, 3000).mean().item() == pytest.approx(-2000, rel=1e-12)
 
 
 @pytest.fixture
@@ -196,11 +273,12 @@ def test_the_effective_sample_size(blur, noisy_data):
     class Drawn:
         seed = 0
         sample = staticmethod(model.draw)
+        progress = staticmethod(lambda what, done, total: None)
 
     context = Drawn()
     context.model = model
     found = {m.name: m.value for m in Likelihood(k=50, images=4)(context)}
-    weights = log_weights(model, model.draw(4), 50, Streams(0)).numpy()
+    weights = matrix(model, model.draw(4), 50, Streams(0)).numpy()
     w = np.exp(weights - weights.max(1, keepdims=True))
     expected = np.mean(w.sum(1) ** 2 / (50 * (w**2).sum(1)))
     assert found["nll/ess"] == pytest.approx(expected, rel=1e-9)
@@ -215,3 +293,28 @@ def test_one_sample_is_the_elbo(measured):
     assert list(found) == ["nll", "nll/ess", "elbo"]
     assert found["nll"] == pytest.approx(-found["elbo"], rel=1e-12)
     assert found["nll/ess"] == 1
+
+
+def test_the_whole_curve_of_many_blocks(measured, noisy_data):
+    """Added up tile by tile, as from the matrix of all weights."""
+    model = SmallVAE(2)
+    found = measured(model, k=2300, images=3)
+    context = Context(model, families.make("none"), {"noise": noisy_data}, "test", 0)
+    weights = matrix(model, context.sample(3), 2300, Streams(0))
+    for k in (10, 100, 1000):
+        assert found[f"nll/curve/{k}"] == pytest.approx(marginal_nll(weights, k), rel=1e-9)
+    assert found["nll"] == pytest.approx(marginal_nll(weights, 2300), rel=1e-9)
+    assert found["elbo"] == pytest.approx(float(weights.mean()), rel=1e-9)
+    w = (weights - weights.amax(1, keepdim=True)).exp()
+    ess = (w.sum(1).square() / (2300 * w.square().sum(1))).mean()
+    assert found["nll/ess"] == pytest.approx(float(ess), rel=1e-9)
+
+
+def test_progress_is_told_to_its_end(noisy_data):
+    told = []
+    context = Context(SmallVAE(2).float(), families.make("none"), {"noise": noisy_data}, "test", 0)
+    context.progress = lambda *arguments: told.append(arguments)
+    Likelihood(k=2000, images=5)(context)
+    assert told[-1] == ("nll", 10_000, 10_000)
+    assert [done for _, done, _ in told] == sorted({done for _, done, _ in told})
+    assert len(told) > 2

@@ -15,7 +15,12 @@ import torch
 from tvae.evaluation.base import Context, at_least
 from tvae.registry import families, latent_transforms, metrics
 
-SMALL = {"likelihood": {"k": 12, "images": 6}}
+SMALL = {
+    "likelihood": {"k": 12, "images": 6},
+    "label_kept": {"steps": 3, "images": 8},
+    "label_efficiency": {"draws": 2},
+    "linear_probe": {"images": 40, "iterations": 20},
+}
 
 
 def make(name: str):
@@ -67,8 +72,9 @@ def test_what_is_announced_is_measured(name, arm, family, context):
         assert isinstance(m.value, float)
 
 
-T_ONLY = ("transfer/", "T/", "algebra/", "coherence/", "reconstruction/z")
-VIEWS_ONLY = ("transfer", "difference/")
+T_ONLY = ("transfer/", "T/", "algebra/", "coherence/", "reconstruction/z", "equivariance",
+          "interpolation/path")  # fmt: skip
+VIEWS_ONLY = ("transfer", "difference/", "algebra_difference/", "label_kept/", "interpolation/")
 
 
 @pytest.mark.parametrize("name", metrics.names())
@@ -127,7 +133,9 @@ def test_which_metrics_do_not_use_the_family():
     assert [n for n in metrics.names() if not metrics.get(n).uses_family] == [
         "cost",
         "knn",
+        "label_efficiency",
         "likelihood",
+        "linear_probe",
     ]
 
 
@@ -146,11 +154,19 @@ def test_a_measurement_is_plain_data(context):
     ("name", "options", "message"),
     [
         ("knn", {"k": 0}, "k must be at least 1, got 0"),
+        ("label_efficiency", {"k": 0}, "k must be at least 1, got 0"),
+        ("label_efficiency", {"draws": 0}, "draws must be at least 1, got 0"),
+        ("linear_probe", {"images": 1}, "images must be at least 2, got 1"),
+        ("linear_probe", {"iterations": 0}, "iterations must be at least 1, got 0"),
         ("likelihood", {"k": 0}, "k must be at least 1, got 0"),
         ("likelihood", {"images": 0}, "images must be at least 1, got 0"),
         ("transfer", {"images": 1}, "images must be at least 2, got 1"),
         ("coherence", {"images": 1}, "images must be at least 2, got 1"),
         ("algebra", {"images": 1}, "images must be at least 2, got 1"),
+        ("equivariance", {"images": 1}, "images must be at least 2, got 1"),
+        ("interpolation", {"images": 0}, "images must be at least 1, got 0"),
+        ("label_kept", {"images": 1}, "images must be at least 2, got 1"),
+        ("label_kept", {"steps": 0}, "steps must be at least 1, got 0"),
         ("probe", {"images": 9}, "images must be at least 10, got 9"),
         ("reconstruction", {"images": 0}, "images must be at least 1, got 0"),
     ],

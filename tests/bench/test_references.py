@@ -1,0 +1,87 @@
+"""A baseline without training: shown as a reference, run once a seed, never tuned.
+
+Raw pixels say what an embedding has to beat. They must go the way of every other trial, or their
+numbers would have another provenance, and no harness code may know them by name.
+"""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from harness import WORLD, bench, installed, study, trials, write
+
+from bench.collect import _arms
+from bench.config import Arm
+from bench.resolve import count_trials, resolve
+from bench.tuning import searches
+from reports import rows as schema
+
+METRICS = {"knn": {}, "likelihood": {"k": 2, "images": 4}, "cost": {}}
+TUNE = {"trials": 3, "seeds": 2, "metric": "nll"}
+
+
+@pytest.fixture
+def given(tmp_path):
+    return study(folder=tmp_path, baselines=["vae_plus", "pixels"], tune=TUNE, metrics=METRICS)
+
+
+def test_roles(given):
+    roles = {trial.arm: (trial.role, trial.steps) for trial in trials(given)}
+    assert roles == {
+        "vae": ("arm", 8),
+        "additive": ("arm", 8),
+        "vae_plus": ("baseline", 8),
+        "pixels": ("reference", 0),
+    }
+    unknown = given.model_copy(update={"baselines": {"x": Arm(model={"name": "no_such"})}})
+    assert unknown.role("x") == "baseline", "that there is none is said elsewhere"
+
+
+def test_it_is_not_tuned(given):
+    with installed():
+        tuned = [search.name for search in searches(given, WORLD)]
+    assert tuned == ["vae", "additive", "vae_plus"]
+    assert count_trials(given) == 3 * 3 * 2 + 4 * 2
+
+
+def test_its_size_is_its_own(given):
+    with installed():
+        described = _arms(given, [])
+    assert described["pixels"]["role"] == "reference"
+    assert described["pixels"]["latent_dim"] == 784
+    assert {described[name]["latent_dim"] for name in ("vae", "additive", "vae_plus")} == {4}
+
+
+def test_every_study_that_ships_has_one():
+    for name in ("additive_vs_matrix", "coherence", "divergences", "families", "latent_forms"):
+        shipped = resolve([f"study={name}"])[0]
+        assert [b for b in shipped.baselines if shipped.role(b) == "reference"] == ["pixels"]
+        assert {"knn", "label_efficiency", "linear_probe"} <= {*shipped.metrics}
+    table = resolve(["study=paper_table1"])[0]
+    assert {table.data_of(arm).train for arm in table.baselines.values()} == {
+        table.data_of(arm).train for arm in table.arms.values()
+    }
+
+
+def test_it_runs_without_training_and_leaves_what_applies(tmp_path):
+    write(tmp_path, baselines=["pixels"], metrics=METRICS, seeds=1)
+    ran = bench(tmp_path, "study=tiny.yaml", "keep=none", "tracking.enabled=false", "workers=1")
+    assert ran.status == 0, ran.err
+    frame = schema.load(ran.store)
+    mine = frame[frame.arm == "pixels"]
+    assert {*mine.role} == {"reference"}
+    assert {*mine.status} == {"done"}
+    values = mine.groupby("metric").value.first()
+    assert {name.partition("/")[0] for name in values.index} == {"knn", "knn_standardised", "cost"}
+    assert values["cost/parameters"] == 0
+    assert values["knn/mnist"] > 0.9
+    assert math.isnan(values["cost/seconds"])
+    shared = frame[frame.metric == "knn/mnist"]
+    assert shared.fingerprint.nunique() == 1, "its row shares a table with the arms'"
+    manifest = schema.load_manifest(ran.store)
+    (entry,) = (t for t in manifest["trials"] if t["arm"] == "pixels" and t["seed"] == 0)
+    assert (entry["role"], entry["steps"], entry["curve"]) == ("reference", 0, None)
+    assert entry["pictures"] is None
+    again = bench(tmp_path, "study=tiny.yaml", "keep=none", "tracking.enabled=false", "workers=1")
+    assert "0 to run" in again.out

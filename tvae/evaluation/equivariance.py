@@ -1,0 +1,51 @@
+"""Whether r acts on latents as f acts on images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from tvae.evaluation.base import (
+    NOT_APPLICABLE,
+    Context,
+    Direction,
+    Measurement,
+    Metric,
+    at_least,
+)
+from tvae.models.tvae import TVAE
+
+
+class Equivariance(Metric):
+    """``equivariance`` = E ||r(E(x),T_x) - E(f(x))||^2 / E ||E(f(x)) - E(x)||^2, lower is better.
+
+    T_x = h_xi(E(f(x)), E(f^-1(x))). A ratio, at least 0; 0: applying T_x to the latent is the same
+    as encoding the transformed image; 1: no better than doing nothing. There is no reference
+    without T: the latent difference gives E(x) + E(f(x)) - E(x), which is E(f(x)), hence 0 for any
+    encoder; so would a T that copies it. Whether T means the same for another image is what
+    ``transfer`` asks.
+
+    Args:
+        images: held-out images, at least 2.
+
+    Source: ours; the generative story that it tests is the paper's, Sec. 2, Fig. 1b.
+    """
+
+    def __init__(self, images: int = 1000) -> None:
+        self.images = at_least("images", images, 2)
+
+    def directions(self, labels: Sequence[str]) -> dict[str, Direction]:
+        """What is measured, and which way is better."""
+        return {"equivariance": "lower"}
+
+    @torch.no_grad()
+    def __call__(self, context: Context) -> list[Measurement]:
+        """``equivariance``."""
+        value, model = NOT_APPLICABLE, context.model
+        if isinstance(model, TVAE) and context.family.has_views:
+            probe = context.probe(self.images)
+            assert probe.t is not None
+            error = (model.r(probe.e, probe.t) - probe.e_1).square().sum()
+            value = float(error / (probe.e_1 - probe.e).square().sum())
+        return [Measurement("equivariance", value, "ratio", "lower")]
