@@ -9,7 +9,7 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from bench.executors.base import Event, Finished, Recorded, Started
+from bench.executors.base import Event, Finished, Measuring, Recorded, Started
 from bench.plan import Trial
 
 
@@ -145,6 +145,9 @@ class Live:
                 completed=event.record["step"],
                 note=f"loss {event.record['train/loss']:.1f}",
             )
+        elif isinstance(event, Measuring):
+            share = event.done / max(event.total, 1)
+            self.progress.update(self.tasks[key], note=f"measuring {event.what}: {share:.0%}")
         else:
             self.finished += 1
             if key in self.tasks:

@@ -82,12 +82,14 @@ def show(study: Study, execution: Execution, progress: Progress, console: Consol
         candidates = next((s.budget for s in progress.searches if s.name == name), 0)
         table.add_row(
             name,
-            "arm" if name in study.arms else "baseline",
+            study.role(name),
             f"{candidates} x {len(study.tune.seeds)}" if candidates else "-",
             str(len(study.seeds)),
             str(done),
             str(len(mine)),
-            f"{study.configuration(study.every_arm[name])['trainer']['steps']:,}",
+            "-"
+            if study.role(name) == "reference"
+            else f"{study.configuration(study.every_arm[name])['trainer']['steps']:,}",
             duration(seconds) if mine else "-",
         )
     console.print(table)

@@ -45,6 +45,27 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 """Errors of the disk, which say nothing about a trial."""
 
 
+Emit = Callable[[Record | tuple[str, int, int]], None]
+"""Takes records of training, and (what, done, total) of evaluation."""
+
+SELDOM = 0.5
+"""Seconds between two words on the progress of evaluation."""
+
+
+def seldom(emit: Emit) -> Callable[[str, int, int], None]:
+    """What tells the progress of evaluation, but not at every turn of a loop."""
+    last = 0.0
+
+    def progress(what: str, done: int, total: int) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last >= SELDOM:
+            last = now
+            emit((what, done, total))
+
+    return progress
+
+
 class Stopped(BaseException):
     """Somebody asked the process to stop; the trial can be continued."""
 
@@ -77,7 +98,7 @@ def main(
     folder: Path,
     sources: dict[str, dict[str, Any]],
     keep: str,
-    emit: Callable[[Record], None],
+    emit: Emit,
 ) -> None:
     """Run the trial; whatever happens, leave a result.
 
@@ -86,7 +107,7 @@ def main(
         folder: its folder, which exists.
         sources: label -> arguments of `tvae.data.load`, the training set first.
         keep: which checkpoints stay: ``last`` (final weights), ``none`` or ``all``.
-        emit: is given the records of training as they come.
+        emit: is given the records of training as they come, and how far evaluation is.
 
     Raises:
         OSError: the disk is full or went read-only; there is no result.
@@ -123,7 +144,7 @@ def run(
     files: TrialFolder,
     sources: dict[str, dict[str, Any]],
     keep: str,
-    emit: Callable[[Record], None],
+    emit: Emit,
     stop: Stop,
 ) -> Result:
     """Train where there are no final weights yet, evaluate, and say what was measured.
@@ -154,6 +175,7 @@ def run(
         facts=facts,
         protocol=trial.data["protocol"],
         cache=files.path.parent.parent / "classifiers",
+        progress=seldom(emit),
     )
     measurements: list[Measured] = []
     for name, settings in trial.metrics.items():
@@ -198,7 +220,7 @@ def _model(
     dataset: data.Dataset,
     family: Any,
     device: torch.device,
-    emit: Callable[[Record], None],
+    emit: Emit,
     stop: Stop,
 ) -> tuple[Model, dict[str, float]]:
     """The trained model and what its training cost; of one that is not trained, nothing.
@@ -237,7 +259,7 @@ def _train(
     dataset: data.Dataset,
     family: Any,
     device: torch.device,
-    emit: Callable[[Record], None],
+    emit: Emit,
     stop: Stop,
 ) -> None:
     """Fit from the newest intact checkpoint, leave model and facts.

@@ -45,6 +45,16 @@ class Recorded:
 
 
 @dataclass(frozen=True)
+class Measuring:
+    """The trial is being measured: `done` of `total` of the work on `what`."""
+
+    trial: Trial
+    what: str
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
 class Finished:
     """The trial ended."""
 
@@ -52,7 +62,7 @@ class Finished:
     result: Result
 
 
-Event = Started | Recorded | Finished
+Event = Started | Recorded | Measuring | Finished
 
 
 class CannotWrite(OSError):

@@ -13,7 +13,16 @@ from math import inf
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from bench.executors.base import CannotWrite, Event, Executor, Finished, Job, Recorded, Started
+from bench.executors.base import (
+    CannotWrite,
+    Event,
+    Executor,
+    Finished,
+    Job,
+    Measuring,
+    Recorded,
+    Started,
+)
 from bench.plan import Trial
 from bench.store import LOCK, Result, TrialFolder
 
@@ -116,6 +125,8 @@ class LocalExecutor(Executor):
                         said = worker.pipe.recv()
                         if isinstance(said, OSError):
                             worker.error = said
+                        elif isinstance(said, tuple):
+                            yield Measuring(worker.job.trial, *said)
                         else:
                             yield Recorded(worker.job.trial, said)
                     except EOFError:
@@ -224,7 +235,7 @@ def _work(job: Job, pipe: Connection) -> None:
 
     from bench.trial import main
 
-    def emit(said: dict[str, float] | OSError) -> None:
+    def emit(said: dict[str, float] | tuple[str, int, int] | OSError) -> None:
         try:
             pipe.send(said)
         except BrokenPipeError:

@@ -11,8 +11,9 @@ from rich.console import Console
 
 from bench import display
 from bench.display import Forecast, Lines, Live, duration, outcome
-from bench.executors.base import Finished, Recorded, Started
+from bench.executors.base import Finished, Measuring, Recorded, Started
 from bench.store import Result
+from bench.trial import SELDOM, seldom
 
 
 @pytest.fixture(scope="module")
@@ -120,6 +121,28 @@ def test_a_terminal_has_bars_and_the_same_outcomes(planned):
     assert "vae seed 0: nll 487.4063, trained in 1 min 1 s" in text
     assert "additive seed 0: FAILED ([bold]no markup[/bold])" in text
     assert "4/4 trials" in text
+
+
+def test_how_far_the_evaluation_is(planned):
+    """It may take longer than the training: a bar must not look dead."""
+    out = io.StringIO()
+    console = Console(file=out, width=120, force_terminal=True)
+    with Live(planned, "nll", console) as view:
+        view.show(Started(planned[0]))
+        view.show(Measuring(planned[0], "knn/affnist", 30, 120))
+        (note,) = (task.fields["note"] for task in view.progress.tasks if task.id != view.whole)
+    assert note == "measuring knn/affnist: 25%"
+
+
+def test_progress_is_told_now_and_then(monkeypatch):
+    """Not at every turn of a loop, which would cost more than the turn."""
+    now, told = [10.0], []
+    monkeypatch.setattr("bench.trial.time.monotonic", lambda: now[0])
+    progress = seldom(told.append)
+    for done in range(100):
+        progress("nll", done, 100)
+        now[0] += SELDOM / 8
+    assert told == [("nll", done, 100) for done in range(0, 100, 8)]
 
 
 def test_bars_on_a_terminal_lines_elsewhere(planned):

@@ -22,10 +22,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from threading import Lock
+from threading import Event, Lock
 from typing import Any
 
 import numpy as np
@@ -267,16 +267,27 @@ def _in_threads(
     threads = torch.get_num_threads() if scores.test.device.type == "cpu" else 1
     shares = scores.test.chunk(threads)
 
+    given_up = Event()
+
+    def unless_given_up(pairs: int) -> None:
+        if given_up.is_set():
+            raise CancelledError
+        advance(pairs)
+
     @torch.no_grad()
     def search(share: Tensor) -> list[Tensor]:
-        return list(_tiled(replace(scores, test=share), k, sizes, advance, tile))
+        return list(_tiled(replace(scores, test=share), k, sizes, unless_given_up, tile))
 
     if len(shares) == 1:
         return search(scores.test)
     torch.set_num_threads(1)
     try:
         with ThreadPoolExecutor(len(shares), "neighbours", torch.set_num_threads, (1,)) as pool:
-            found = list(pool.map(search, shares))
+            try:
+                found = list(pool.map(search, shares))
+            except BaseException:  # such as a signal's: without this it would wait for the rest
+                given_up.set()
+                raise
     finally:
         torch.set_num_threads(threads)
     return [torch.cat(each) for each in zip(*found, strict=True)]

@@ -7,6 +7,9 @@ neighbours must still be the same, to the last one. scikit-learn is a second, in
 
 from __future__ import annotations
 
+import os
+import signal
+
 import numpy as np
 import pytest
 import torch
@@ -99,6 +102,26 @@ def test_threads_change_nothing(threads):
     try:
         np.testing.assert_array_equal(search(train, test, 5), brute_force(train, test, 5))
         assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_an_interruption_ends_all_threads():
+    """A trial that is asked to stop must not search on for minutes."""
+    told: list[tuple[int, int]] = []
+
+    def interrupt(done: int, total: int) -> None:
+        told.append((done, total))
+        if len(told) == 1:
+            os.kill(os.getpid(), signal.SIGINT)  # to the main thread, which waits
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            search(normal(4000, 8), normal(4000, 8), 5, tile=(1, 100), progress=interrupt)
+        assert told[-1][0] < told[-1][1]
+        assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
 
