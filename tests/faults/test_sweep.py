@@ -8,7 +8,6 @@ be swept.
 
 from __future__ import annotations
 
-import os
 import signal
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
@@ -125,8 +124,8 @@ def swept(tmp_path_factory, fresh, undisturbed) -> dict[str, Swept]:
             without_the_end(undisturbed, folder, fresh)
         return run(folder, len(scenario.driver), [*scenario.driver, *scenario.worker])
 
-    # beside another pytest process there is one core for this one
-    with ThreadPoolExecutor(1 if "PYTEST_XDIST_WORKER" in os.environ else 2) as pool:
+    # it outlasts every other file, so that both cores are free for most of it
+    with ThreadPoolExecutor(2) as pool:
         found = list(pool.map(play, range(len(SCENARIOS))))
     return dict(zip(map(str, SCENARIOS), found, strict=True))
 
