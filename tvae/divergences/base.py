@@ -78,7 +78,13 @@ class Divergence(nn.Module, ABC):
     space: ClassVar[Space] = {}
 
     @abstractmethod
-    def forward(self, q: Side, p: Side, given: Mapping[str, Tensor] | None = None) -> Tensor:
+    def forward(
+        self,
+        q: Side,
+        p: Side,
+        given: Mapping[str, Tensor] | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
         """The estimate, a scalar.
 
         Args:
@@ -86,4 +92,6 @@ class Divergence(nn.Module, ABC):
             p: the generative side; row i belongs to row i of q.
             given: what the generative side was computed from, ``{"z": B D, "T": B P}``, for
                 divergences between joint laws; None for the prior term.
+            generator: on the CPU, for divergences that draw random numbers; equal states give
+                equal estimates. None: one that is always in the same state.
         """

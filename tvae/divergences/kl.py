@@ -44,7 +44,13 @@ class KL(Divergence):
         else:
             self.register_buffer("log_scale", log_scale, persistent=False)
 
-    def forward(self, q: Side, p: Side, given: Mapping[str, Tensor] | None = None) -> Tensor:
+    def forward(
+        self,
+        q: Side,
+        p: Side,
+        given: Mapping[str, Tensor] | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
         """KL[q || p], a scalar in nats.
 
         Raises:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import torch
 from torch import Tensor
 
 from tvae.divergences._kernels import (
@@ -41,6 +42,12 @@ class MMD(Divergence):
         check_options(kernel, estimator)
         self.kernel, self.estimator = KERNELS[kernel], estimator
 
-    def forward(self, q: Side, p: Side, given: Mapping[str, Tensor] | None = None) -> Tensor:
-        """MMD^2, a scalar; `given` plays no part."""
+    def forward(
+        self,
+        q: Side,
+        p: Side,
+        given: Mapping[str, Tensor] | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        """MMD^2, a scalar; neither `given` nor `generator` plays a part."""
         return mmd_squared(q.sample, p.sample, self.kernel, self.estimator)

@@ -49,7 +49,13 @@ class MMDJoint(Divergence):
             raise ValueError(f"given must name z, T or both, got {list(given)}")
         self.kernel, self.estimator, self.given = KERNELS[kernel], estimator, tuple(given)
 
-    def forward(self, q: Side, p: Side, given: Mapping[str, Tensor] | None = None) -> Tensor:
+    def forward(
+        self,
+        q: Side,
+        p: Side,
+        given: Mapping[str, Tensor] | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
         """MMD^2 of the joint samples, a scalar."""
         shared = [] if given is None else [given[name] for name in self.given]
         return mmd_squared(

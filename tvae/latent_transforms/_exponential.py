@@ -17,6 +17,9 @@ exp(A) may leave float32's range from a norm of 88 on; past this limit, even a r
 hundreds of products a step. A training run that gets here has diverged and is recorded as such.
 """
 
+REACH = 80.0
+"""Norm of A up to which exp(A) stays well inside float32's range: e^80 is 6e34."""
+
 _MOST_TERMS = 24
 
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from tvae.space import Space
 
 CLAIMS = frozenset({"inverse", "identity", "abelian", "norm", "closed"})
-"""What a form may declare, each measured in float64 by the contract tests.
+"""What a form may declare, each measured in float64 by `tvae.testing`.
 
 ======== ===================================================================
 inverse  r(r(z, T), T^-1) = z, and the other way round
@@ -35,6 +35,8 @@ class LatentTransform(nn.Module, ABC):
 
     Attributes:
         claims: the algebraic laws that hold for this instance, a subset of `CLAIMS`.
+        reach: for |z| = 1 and every T with |T - T_id|_1 up to this, r(z, T) and r(z, T^-1) are
+            finite in float32 (of a form without the claim ``inverse``, r(z, T) alone).
         space: constructor options worth tuning.
 
     Raises:
@@ -42,6 +44,7 @@ class LatentTransform(nn.Module, ABC):
     """
 
     claims: frozenset[str] = frozenset()
+    reach: float = 1e30
     space: ClassVar[Space] = {}
 
     def __init__(self, latent_dim: int) -> None:
@@ -64,9 +67,14 @@ class LatentTransform(nn.Module, ABC):
     def forward(self, z: Tensor, t: Tensor) -> Tensor:
         """r(z, T): z of B D, t of B P, to B D."""
 
-    @abstractmethod
     def inverse(self, z: Tensor, t: Tensor) -> Tensor:
-        """r(z, T^-1): z of B D, t of B P, to B D."""
+        """r(z, T^-1): z of B D, t of B P, to B D.
+
+        A form without the claim ``inverse`` has none. What this returns then, r(z, -T) unless the
+        form says otherwise, is what the metrics take for it and measure; no model trains on it.
+        """
+        out: Tensor = self(z, -t)
+        return out
 
     def identity(self) -> Tensor:
         """T_id of shape P: zeros, unless a form says otherwise."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from tvae.latent_transforms._exponential import exponential_action
+from tvae.latent_transforms._exponential import REACH, exponential_action
 from tvae.latent_transforms.base import LatentTransform, condition
 
 
@@ -26,6 +26,8 @@ class Matrix(LatentTransform):
 
     Source: paper, Sec. 4 ("a function of the form Tz"); the exponential is ours.
     """
+
+    reach = REACH
 
     def __init__(self, latent_dim: int, block: int | None = None, skew: bool = False) -> None:
         super().__init__(latent_dim)

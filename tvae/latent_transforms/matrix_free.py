@@ -18,6 +18,7 @@ class MatrixFree(LatentTransform):
     """
 
     claims = frozenset({"inverse", "identity", "closed"})
+    reach = 0.99  # |A|_1 < 1 keeps I + A invertible (Neumann series)
 
     @property
     def parameter_shape(self) -> tuple[int, ...]:

@@ -7,7 +7,7 @@ from typing import Literal
 
 from torch import Tensor
 
-from tvae.latent_transforms._exponential import exponential_action
+from tvae.latent_transforms._exponential import REACH, exponential_action
 from tvae.latent_transforms.base import LatentTransform
 
 
@@ -35,6 +35,7 @@ class MatrixZ(LatentTransform):
     """
 
     claims = frozenset({"inverse", "identity"})
+    reach = REACH
 
     def __init__(
         self,

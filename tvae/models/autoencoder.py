@@ -55,6 +55,10 @@ class Autoencoder(Model):
             ).sum()
         }
         if self.prior is not None:
-            prior = [self.prior(q, Side.standard_normal(q.sample, streams)) for q in posteriors]
+            noise = streams("prior/divergence")
+            prior = [
+                self.prior(q, Side.standard_normal(q.sample, streams), None, noise)
+                for q in posteriors
+            ]
             terms["prior"] = self.w_prior * torch.stack(prior).sum()
         return summed(terms)

@@ -105,10 +105,10 @@ class TVAE(Model):
                 + w_prior D[q_psi(z|z_1, z_2), pi]
                 - log p(x|z) + beta KL[q_phi(z_0|x), pi]
 
-        Where f has no inverse none is imposed (the relaxed form of Sec. 4): T_1 = h_xi(z_1, z_2),
-        T_2 = h_xi(z_2, z_1), and r(z, T_2) stands in the place of r(z, T^-1). Without views (no
-        transformation but the identity) z, T and their terms vanish and the loss is the VAE's
-        (Fig. 1c).
+        Where f or the form has no inverse none is imposed (the relaxed form of Sec. 4):
+        T_1 = h_xi(z_1, z_2), T_2 = h_xi(z_2, z_1), and r(z, T_2) stands in the place of
+        r(z, T^-1). Without views (no transformation but the identity) z, T and their terms vanish
+        and the loss is the VAE's (Fig. 1c).
         """
         if views is None:
             (q_0,) = self.posteriors([x], streams)
@@ -122,7 +122,7 @@ class TVAE(Model):
 
         t_1 = self.infer_T(q_1.sample, q_2.sample)
         r_1 = self.r(z, t_1)
-        if views.invertible:
+        if views.invertible and "inverse" in self.r.claims:
             t_2, r_2 = t_1, self.r.inverse(z, t_1)
         else:
             t_2 = self.infer_T(q_2.sample, q_1.sample)
@@ -133,14 +133,16 @@ class TVAE(Model):
             latents, images = [*latents, r_1, r_2], [*images, views.x_1, views.x_2]
         nll = self.reconstructions(latents, images)
 
+        noise = streams("coherence/divergence")
         terms = {
             "reconstruction": nll[0] + nll[1] + nll[2],
             "coherence": self.w_coherence
             * (
-                self.coherence(q_1, Side(r_1), {"z": z, "T": t_1})
-                + self.coherence(q_2, Side(r_2), {"z": z, "T": t_2})
+                self.coherence(q_1, Side(r_1), {"z": z, "T": t_1}, noise)
+                + self.coherence(q_2, Side(r_2), {"z": z, "T": t_2}, noise)
             ),
-            "prior": self.w_prior * self.prior(q_z, Side.standard_normal(z, streams)),
+            "prior": self.w_prior
+            * self.prior(q_z, Side.standard_normal(z, streams), None, streams("prior/divergence")),
             "indirect": nll[3],
             "kl": self._kl(q_0),
         }
