@@ -15,6 +15,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from tvae import registry
+
 
 def digest(content: Any, length: int = 16) -> str:
     """The head of SHA-256 of plain data, in a canonical form: hexadecimal, `length` digits."""
@@ -64,11 +66,20 @@ def source_digests(modules: Iterable[str]) -> dict[str, str]:
     version numbers.
 
     Args:
-        modules: dotted names, such as ``tvae.divergences.kl``.
+        modules: dotted names, such as ``tvae.divergences.kl``. To a plugin file's own belong the
+            modules that lie beside it.
     """
     modules = list(modules)
     packages = {name.partition(".")[0] for name in modules} | {"tvae"}
+    folders = {path.parent for path in registry.files()}
     found: dict[str, str] = {}
+
+    def own(name: str) -> bool:
+        if name.partition(".")[0] in packages:
+            return True
+        path = _source(name) if folders else None
+        return path is not None and path.resolve().parent in folders
+
     waiting = list(modules)
     while waiting:
         module = waiting.pop()
@@ -76,7 +87,7 @@ def source_digests(modules: Iterable[str]) -> dict[str, str]:
         if path is None:
             continue
         found[module], imports = _parsed(module, path)
-        waiting += [name for name in imports if name.partition(".")[0] in packages]
+        waiting += filter(own, imports)
         # importing a module runs the packages above it
         waiting += [module.rpartition(".")[0]] if "." in module else []
     return dict(sorted(found.items()))

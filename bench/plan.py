@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from bench.config import PLUGINS, Study, plugin
+from bench.config import PLUGINS, Data, Study, plugin
 from bench.keys import digest, source_digests
 from tvae import registry
 
@@ -126,7 +126,7 @@ def trial(
         "seed": seed,
         # the content counts, not where its files lie
         "data": {"train": data.train, "digest": world.data[data.train]},
-        "source": source_digests(training_modules(config)),
+        "source": source_digests([*training_modules(config), *_bringing(data, [data.train])]),
         "torch": world.torch,
         "device": world.device,
         "threads": study.threads,
@@ -154,7 +154,12 @@ def trial(
     evaluation = {
         "training": digest(training),
         "fingerprints": fingerprints,
-        "source": source_digests(registry.metrics.origins[metric].module for metric in metrics),
+        "source": source_digests(
+            [
+                *(registry.metrics.origin(metric).module for metric in metrics),
+                *_bringing(data, data.labels),
+            ]
+        ),
         "pictures": source_digests(["tvae.pictures"]) if stage == "confirm" else None,
     }
     return Trial(
@@ -202,14 +207,22 @@ def training_modules(config: Mapping[str, Any]) -> list[str]:
     model = config["model"]
     modules = [
         "tvae.trainer",
-        registry.models.origins[model["name"]].module,
-        registry.families.origins[config["family"]["name"]].module,
+        registry.models.origin(model["name"]).module,
+        registry.families.origin(config["family"]["name"]).module,
     ]
     for option, plugins in PLUGINS.items():
         reference = plugin(model.get(option))
         if isinstance(reference, Mapping):
-            modules.append(plugins.origins[reference["name"]].module)
+            modules.append(plugins.origin(reference["name"]).module)
     return modules
+
+
+def _bringing(data: Data, labels: Iterable[str]) -> list[str]:
+    """The modules of data sets of others; of ours, the content's digest says everything."""
+    from tvae.data import datasets
+
+    origins = [datasets.origin(data.source(label)["name"]) for label in labels]
+    return [origin.module for origin in origins if not origin.ours]
 
 
 def differing(study: Study, *, written: bool = False) -> dict[str, dict[str, Any]]:

@@ -2,9 +2,10 @@
 
 A plugin is a class in one file. The file ``additive.py`` in a kind's folder is the plugin
 ``additive``; the class in it that derives from the kind's abstract class is what ``get`` returns.
-Packages outside this repository add theirs through the entry-point group of the same name as the
-folder (``tvae.latent_transforms``). Nothing is imported before it is asked for, so names are known
-at once and a broken plugin disables only itself.
+Packages outside this repository add theirs through an entry-point group (``tvae.GROUP``, see
+`Registry.group`), and `add_file` takes one file that is in no package. Of folders and entry points
+nothing is imported before it is asked for, so names are known at once and a broken plugin disables
+only itself.
 """
 
 from __future__ import annotations
@@ -14,10 +15,14 @@ import importlib
 import importlib.util
 import inspect
 import pkgutil
-from collections.abc import Iterable, Mapping
+import re
+import sys
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from types import ModuleType
 from typing import Any, Generic, TypeVar, cast
 
 T = TypeVar("T")
@@ -62,89 +67,161 @@ def split(kind: str, reference: Reference) -> tuple[str, dict[str, Any]]:
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a plugin of some name comes from: a module of ours or somebody's entry point."""
+    """Where a plugin of some name comes from: a module of ours, an entry point, or a file."""
 
     module: str
     entry_point: EntryPoint | None = None
+    file: Path | None = None
+
+    @property
+    def ours(self) -> bool:
+        """Whether it is part of this package."""
+        return self.entry_point is None and self.file is None
 
     def __str__(self) -> str:
+        if self.file is not None:
+            return str(self.file)
         if self.entry_point is None:
             return self.module
         package = self.entry_point.dist.name if self.entry_point.dist else "an unnamed package"
         return f"{self.entry_point.value} ({package})"
 
 
-class Registry(Generic[T]):
+class Names:
+    """What names of one kind there are, and where each comes from.
+
+    Args:
+        kind: what one is called in messages, such as ``"latent transform"``.
+        group: the entry-point group through which packages add theirs.
+        ours: name -> origin of those of this package, without importing them.
+        offers: whether a loaded plugin file has one of this kind.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        group: str,
+        ours: Callable[[], dict[str, Origin]],
+        offers: Callable[[ModuleType], bool],
+    ) -> None:
+        self.kind, self.group = kind, group
+        self._ours, self._offers = ours, offers
+
+    @cached_property
+    def _installed(self) -> dict[str, list[Origin]]:
+        found = {name: [origin] for name, origin in self._ours().items()}
+        for point in entry_points(group=self.group):
+            found.setdefault(point.name, []).append(Origin(point.module, point))
+        return found
+
+    @property
+    def found(self) -> dict[str, list[Origin]]:
+        """Name -> where it comes from, more than one where several claim it; sorted by name."""
+        found = {name: list(origins) for name, origins in self._installed.items()}
+        for path, module in _FILES.items():
+            if self._offers(module):
+                found.setdefault(path.stem, []).append(Origin(module.__name__, file=path))
+        return dict(sorted(found.items()))
+
+    def refresh(self) -> None:
+        """Look again for what is installed; it is looked for once and remembered."""
+        self.__dict__.pop("_installed", None)
+
+    def names(self) -> list[str]:
+        """The known names, sorted."""
+        return list(self.found)
+
+    def origin(self, name: str) -> Origin:
+        """Where the plugin of that name comes from, without importing it.
+
+        Raises:
+            UnknownName: there is none.
+            DuplicateName: there are two.
+        """
+        found = self.found
+        if name not in found:
+            raise unknown_name(self.kind, name, found)
+        first, *others = found[name]
+        if others:
+            raise DuplicateName(
+                f"two plugins claim the {self.kind} {name!r}: {first} and {others[0]}; rename one"
+            )
+        return first
+
+    def load(self, origin: Origin, name: str) -> Any:
+        """The object that an entry point names, or the module of any other origin.
+
+        Raises:
+            BrokenPlugin: it cannot be imported; the cause is chained.
+        """
+        try:
+            if origin.entry_point is not None:
+                return origin.entry_point.load()
+            return importlib.import_module(origin.module)
+        except Exception as error:
+            raise BrokenPlugin(f"the {self.kind} {name!r} ({origin}) cannot be imported") from error
+
+
+class Registry(Names, Generic[T]):
     """The plugins of one kind.
 
     Args:
         kind: what one is called in messages, such as ``"latent transform"``.
-        package: the folder that is scanned, such as ``"tvae.latent_transforms"``, and the
-            entry-point group. Its module ``base`` holds the abstract class named `base`.
+        package: the folder that is scanned, such as ``"tvae.latent_transforms"``. Its module
+            ``base`` holds the abstract class named `base`.
         base: the name of that abstract class.
+        group: the entry-point group; None: named as the folder.
     """
 
-    def __init__(self, kind: str, package: str, base: str) -> None:
-        self.kind, self.package, self.base = kind, package, base
+    def __init__(self, kind: str, package: str, base: str, group: str | None = None) -> None:
+        super().__init__(kind, group or package, self._scanned, lambda m: bool(self.classes(m)))
+        self.package, self.base = package, base
 
-    @cached_property
-    def origins(self) -> dict[str, Origin]:
-        """Name -> origin, without importing any plugin.
-
-        Raises:
-            DuplicateName: two plugins claim one name.
-        """
+    def _scanned(self) -> dict[str, Origin]:
         spec = importlib.util.find_spec(self.package)
         assert spec is not None
-        found = {
+        return {
             module.name: Origin(f"{self.package}.{module.name}")
             for module in pkgutil.iter_modules(spec.submodule_search_locations)
             if module.name not in {"base", "compose"} and not module.name.startswith("_")
         }
-        for point in entry_points(group=self.package):
-            origin = Origin(point.module, point)
-            if point.name in found:
-                raise DuplicateName(
-                    f"two plugins claim the {self.kind} {point.name!r}: "
-                    f"{found[point.name]} and {origin}; rename one"
-                )
-            found[point.name] = origin
-        return dict(sorted(found.items()))
 
-    def names(self) -> list[str]:
-        """The known names, sorted."""
-        return list(self.origins)
+    @property
+    def abstract(self) -> type[T]:
+        """The class that every plugin of this kind derives from."""
+        module = importlib.import_module(f"{self.package}.base")
+        return cast("type[T]", getattr(module, self.base))
+
+    def classes(self, module: ModuleType) -> list[type[T]]:
+        """The public classes of this kind that the module itself defines."""
+        return [
+            member
+            for name, member in vars(module).items()
+            if inspect.isclass(member)
+            and issubclass(member, self.abstract)
+            and member.__module__ == module.__name__
+            and not name.startswith("_")
+        ]
 
     def get(self, name: str) -> type[T]:
         """The class of that name.
 
         Raises:
             UnknownName: no such plugin.
+            DuplicateName: two of that name.
             BrokenPlugin: its module cannot be imported or holds no class of this kind.
         """
-        if name not in self.origins:
-            raise unknown_name(self.kind, name, self.origins)
-        origin = self.origins[name]
-        base = getattr(importlib.import_module(f"{self.package}.base"), self.base)
-        try:
-            if origin.entry_point is not None:
-                found = [origin.entry_point.load()]
-            else:
-                module = importlib.import_module(origin.module)
-                found = [
-                    member
-                    for member in vars(module).values()
-                    if inspect.isclass(member)
-                    and issubclass(member, base)
-                    and member.__module__ == module.__name__
-                ]
-        except Exception as error:
-            raise BrokenPlugin(f"the {self.kind} {name!r} ({origin}) cannot be imported") from error
-        if len(found) != 1 or not (inspect.isclass(found[0]) and issubclass(found[0], base)):
+        origin = self.origin(name)
+        found = self.load(origin, name)
+        classes = self.classes(found) if isinstance(found, ModuleType) else [found]
+        abstract = self.abstract
+        if len(classes) != 1 or not (
+            inspect.isclass(classes[0]) and issubclass(classes[0], abstract)
+        ):
             raise BrokenPlugin(
                 f"the {self.kind} {name!r} ({origin}) must be one class derived from {self.base}"
             )
-        return cast("type[T]", found[0])
+        return classes[0]
 
     def make(self, name: str, *args: Any, **options: Any) -> T:
         """An instance: ``get(name)(*args, **options)``.
@@ -190,4 +267,53 @@ latent_transforms: Registry[Any] = Registry(
 divergences: Registry[Any] = Registry("divergence", "tvae.divergences", "Divergence")
 families: Registry[Any] = Registry("transformation family", "tvae.families", "TransformationFamily")
 models: Registry[Any] = Registry("model", "tvae.models", "Model")
-metrics: Registry[Any] = Registry("metric", "tvae.evaluation", "Metric")
+metrics: Registry[Any] = Registry("metric", "tvae.evaluation", "Metric", group="tvae.metrics")
+
+KINDS = (latent_transforms, divergences, families, models, metrics)
+
+_FILES: dict[Path, ModuleType] = {}
+"""Plugin files of this process and what importing them gave."""
+
+
+def files() -> list[Path]:
+    """The plugin files that `add_file` was given."""
+    return list(_FILES)
+
+
+def add_file(file: str | Path) -> None:
+    """Make the plugins in one Python file known under the file's name, without packaging.
+
+    The file may hold one class of each kind: ``spiral.py`` with a class derived from
+    `LatentTransform` is the latent transform ``spiral``. It is imported now. It may import what is
+    installed and modules beside it that are on Python's path.
+
+    Raises:
+        BrokenPlugin: there is no such file, its name is no plugin's name, it cannot be imported
+            (the cause is chained), or it holds no plugin.
+        DuplicateName: another file of that name has been added.
+    """
+    path = Path(file).expanduser().resolve()
+    if path in _FILES:
+        return
+    if not path.is_file():
+        raise BrokenPlugin(f"{file} is no file; give the path of one Python file with a plugin")
+    if not re.fullmatch(r"[a-z][a-z0-9_]*\.py", path.name):
+        raise BrokenPlugin(
+            f"{file}: the file's name is the plugin's, in small letters, digits and _, then .py"
+        )
+    for other in _FILES:
+        if other.stem == path.stem:
+            raise DuplicateName(f"two plugin files are called {path.name}: {other} and {path}")
+    # of its own, so that the file cannot take the place of an installed module
+    name = f"plugin_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # as an import does, for dataclasses and whoever asks for its source
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[name]
+        raise BrokenPlugin(f"the plugin file {file} cannot be imported") from error
+    _FILES[path] = module

@@ -70,12 +70,12 @@ def write(folder: Path, **changes: Any) -> Path:
 def installed() -> Iterator[None]:
     """Within: the plugin of the tests is found, as if pip had installed it."""
     sys.path.insert(0, str(PLUGIN))
-    registry.families.__dict__.pop("origins", None)
+    registry.families.refresh()
     try:
         yield
     finally:
         sys.path.remove(str(PLUGIN))
-        registry.families.__dict__.pop("origins", None)
+        registry.families.refresh()
 
 
 @dataclass(frozen=True)

@@ -772,12 +772,12 @@ def test_a_broken_plugin_is_reported_with_its_cause(tmp_path, capsys, monkeypatc
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("[tvae.divergences]\nbroken = broken:Broken\n")
     monkeypatch.syspath_prepend(str(tmp_path))
-    registry.divergences.__dict__.pop("origins", None)
+    registry.divergences.refresh()
     try:
         assert main(["study=smoke", "arms.additive.model.coherence=broken"]) == 2
         assert smoke(), "a broken plugin that nobody names disables nothing"
     finally:
-        registry.divergences.__dict__.pop("origins", None)
+        registry.divergences.refresh()
     err = capsys.readouterr().err
     assert "arms.additive.model.coherence: the divergence 'broken' (broken:Broken (broken))" in err
     assert "No module named 'nothing_of_that_name'" in err

@@ -75,7 +75,7 @@ def test_a_file_is_a_plugin(folder):
     plugins, base = KINDS[folder]
     path = Path(tvae.__file__).parent / folder
     files = {file.stem for file in path.glob("[!_]*.py")} - {"base", "compose"}
-    ours = {name for name, origin in plugins.origins.items() if origin.entry_point is None}
+    ours = {name for name in plugins.names() if plugins.origin(name).ours}
     assert ours == files
     assert plugins.names() == sorted(plugins.names())
     for name in plugins.names():
@@ -89,8 +89,8 @@ def test_a_third_party_form_is_found_and_used(install):
     assert "scaling" in plugins.names()
     assert plugins.make("scaling", 3).parameter_size == 1
     assert plugins.summary("scaling") == "Scales z."
-    assert str(plugins.origins["scaling"]) == "tvae_scaling:Scaling (tvae-scaling)"
-    assert str(plugins.origins["additive"]) == "tvae.latent_transforms.additive"
+    assert str(plugins.origin("scaling")) == "tvae_scaling:Scaling (tvae-scaling)"
+    assert str(plugins.origin("additive")) == "tvae.latent_transforms.additive"
 
 
 def test_names_import_nothing(install):
@@ -122,8 +122,10 @@ def test_a_broken_plugin_disables_only_itself(install, source, entry, cause):
 
 def test_one_name_twice_is_refused_with_both_origins(install):
     install("tvae-other", SCALING, "additive = tvae_other:Scaling")
+    plugins = fresh()
     with pytest.raises(DuplicateName) as info:
-        fresh().names()
+        plugins.get("additive")
+    assert plugins.make("matrix", 3).latent_dim == 3, "nobody else's affair"
     for origin in ("tvae.latent_transforms.additive", "tvae_other:Scaling (tvae-other)", "rename"):
         assert origin in str(info.value)
 
@@ -175,3 +177,94 @@ def test_a_reference_without_a_name_is_refused(reference):
         registry.latent_transforms.build(reference, 4)
     with pytest.raises(ValueError, match="the model has no name"):
         tvae.build(reference)
+
+
+# --- one file, without packaging -----------------------------------------------------------------
+
+
+@pytest.fixture
+def add(tmp_path):
+    """A maker of plugin files that are added, and forgotten afterwards."""
+
+    def add(name: str, source: str) -> Path:
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True, parents=True)
+        path.write_text(textwrap.dedent(source))
+        registry.add_file(path)
+        return path
+
+    before = dict(registry._FILES)
+    yield add
+    for module in registry._FILES.values():
+        sys.modules.pop(module.__name__, None)
+    registry._FILES.clear()
+    registry._FILES.update(before)
+
+
+def test_a_file_is_known_by_its_name(add):
+    assert "scaling" not in registry.latent_transforms.names()
+    path = add("scaling.py", SCALING)
+    assert "scaling" in registry.latent_transforms.names()
+    assert "scaling" not in registry.divergences.names()
+    assert str(registry.latent_transforms.origin("scaling")) == str(path)
+    assert registry.latent_transforms.make("scaling", 3).parameter_size == 1
+    assert registry.files() == [path]
+    registry.add_file(path)  # again: nothing happens
+    assert registry.files() == [path]
+
+
+def test_a_file_does_not_take_the_place_of_a_module(add):
+    add("random.py", SCALING)
+    import random
+
+    assert random.random() < 1
+    assert "random" in registry.latent_transforms.names()
+
+
+def test_a_file_may_hold_one_plugin_of_each_kind_and_private_helpers(add):
+    add(
+        "several.py",
+        SCALING
+        + """
+    from tvae.families.rotation import Rotation
+
+    class _Helper(LatentTransform):
+        parameter_shape = (1,)
+
+    class Turned(Rotation):
+        '''Rotation, in a file.'''
+    """,
+    )
+    assert registry.families.make("several").max_angle == 45
+    assert registry.latent_transforms.get("several").__name__ == "Scaling"
+
+
+def test_a_file_of_the_name_of_another_plugin_is_refused_with_both_origins(add):
+    path = add("additive.py", SCALING)
+    with pytest.raises(DuplicateName) as info:
+        registry.latent_transforms.get("additive")
+    assert str(path) in str(info.value)
+    assert "tvae.latent_transforms.additive" in str(info.value)
+    with pytest.raises(DuplicateName, match=r"two plugin files are called additive\.py"):
+        add("elsewhere/additive.py", SCALING)
+
+
+@pytest.mark.parametrize(
+    ("name", "source", "message"),
+    [
+        ("broken.py", "import nonexistent_package", "cannot be imported"),
+        ("Broken.py", "", "small letters"),
+        ("my-form.py", "", "small letters"),
+        ("form.txt", "", r"small letters, digits and _, then \.py"),
+    ],
+)
+def test_files_that_are_no_plugins(add, name, source, message):
+    with pytest.raises(BrokenPlugin, match=message):
+        add(name, source)
+    assert registry.files() == []
+    assert "plugin_broken" not in sys.modules
+
+
+def test_a_file_that_is_not_there():
+    with pytest.raises(BrokenPlugin, match=r"nowhere\.py is no file; give the path"):
+        registry.add_file("nowhere.py")

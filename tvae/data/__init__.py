@@ -1,6 +1,6 @@
 """Data: real images by name, verified by digest; nothing is downloaded unless asked for."""
 
-from tvae.data.catalogue import available, fetch, load, names, source
+from tvae.data.catalogue import available, datasets, fetch, load, names, source
 from tvae.data.records import Dataset, Split
 from tvae.data.source import CorruptData, MissingData, Source
 
@@ -11,6 +11,7 @@ __all__ = [
     "Source",
     "Split",
     "available",
+    "datasets",
     "fetch",
     "load",
     "names",

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from importlib.metadata import entry_points
 from pathlib import Path
+from types import ModuleType
 
 from tvae.data.affnist_sets import AFFNIST, AFFNIST_SMALL
 from tvae.data.full import FASHION_MNIST, MNIST
 from tvae.data.records import Dataset
 from tvae.data.small import FASHION_MNIST_SMALL, MNIST_SMALL
 from tvae.data.source import MissingData, Source
-from tvae.registry import BrokenPlugin, DuplicateName, unknown_name
-
-GROUP = "tvae.datasets"
-"""Entry-point group of packages that bring data sets: name -> an instance of `Source`."""
+from tvae.registry import BrokenPlugin, Names, Origin
 
 OURS: dict[str, Source] = {
     source.name: source
@@ -28,9 +25,28 @@ OURS: dict[str, Source] = {
 }
 
 
+def _instances(module: ModuleType) -> list[Source]:
+    """What a plugin file holds."""
+    return [
+        value
+        for name, value in vars(module).items()
+        if isinstance(value, Source) and not name.startswith("_")
+    ]
+
+
+datasets = Names(
+    "data set",
+    "tvae.datasets",
+    lambda: {name: Origin(type(source).__module__) for name, source in OURS.items()},
+    lambda module: bool(_instances(module)),
+)
+"""Where data sets come from: this package, the entry-point group (an instance of `Source`), or the
+one instance of `Source` in a plugin file."""
+
+
 def names() -> list[str]:
-    """The known data sets: ours, then those of other packages."""
-    return [*OURS, *sorted(point.name for point in entry_points(group=GROUP))]
+    """The known data sets: ours, then those of other packages and files."""
+    return [*OURS, *(name for name in datasets.names() if name not in OURS)]
 
 
 def source(name: str) -> Source:
@@ -41,24 +57,16 @@ def source(name: str) -> Source:
         DuplicateName: two packages claim it.
         BrokenPlugin: the package that claims it cannot be imported, or brings something else.
     """
-    points = list(entry_points(group=GROUP, name=name))
-    if len(points) + (name in OURS) > 1:
-        origins = ["tvae.data"] * (name in OURS) + [point.value for point in points]
-        raise DuplicateName(f"two claim the data set {name!r}: {' and '.join(origins)}; rename one")
-    if name in OURS:
+    origin = datasets.origin(name)
+    if origin.ours:
         return OURS[name]
-    if not points:
-        raise unknown_name("data set", name, names())
-    try:
-        found = points[0].load()
-    except Exception as error:
-        message = f"the data set {name!r} ({points[0].value}) cannot be imported"
-        raise BrokenPlugin(message) from error
-    if not isinstance(found, Source):
+    found = datasets.load(origin, name)
+    sources = _instances(found) if isinstance(found, ModuleType) else [found]
+    if len(sources) != 1 or not isinstance(sources[0], Source):
         raise BrokenPlugin(
-            f"the data set {name!r} ({points[0].value}) must be an instance of tvae.data.Source"
+            f"the data set {name!r} ({origin}) must be an instance of tvae.data.Source"
         )
-    return found
+    return sources[0]
 
 
 def load(

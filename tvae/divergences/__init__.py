@@ -1,1 +1,5 @@
-"""Divergences D[q, p]: what makes inference and generation cohere, and q(z) meet the prior."""
+"""Divergences, one file each; what a divergence of one's own derives from is here."""
+
+from tvae.divergences.base import Divergence, Side, gaussian_kl
+
+__all__ = ["Divergence", "Side", "gaussian_kl"]

@@ -12,7 +12,7 @@ import pytest
 
 from tvae import data
 from tvae.data import catalogue
-from tvae.registry import BrokenPlugin, DuplicateName, UnknownName
+from tvae.registry import BrokenPlugin, DuplicateName, Origin, UnknownName
 
 
 def test_names():
@@ -75,12 +75,11 @@ NOISE = Noise()
 
 def bring(monkeypatch, **points):
     """Pretend that a package with these entry points is installed."""
-    found = [EntryPoint(name, value, catalogue.GROUP) for name, value in points.items()]
-    monkeypatch.setattr(
-        catalogue,
-        "entry_points",
-        lambda group, name=None: [p for p in found if name in (None, p.name)],
-    )
+    found = catalogue.datasets.found
+    for name, value in points.items():
+        point = EntryPoint(name, value, catalogue.datasets.group)
+        found.setdefault(name, []).append(Origin(point.module, point))
+    monkeypatch.setitem(vars(catalogue.datasets), "_installed", found)
 
 
 def test_other_packages_bring_data_sets(monkeypatch):
@@ -95,7 +94,7 @@ def test_a_broken_one_disables_only_itself(monkeypatch):
         data.load("bad")
     with pytest.raises(BrokenPlugin, match="must be an instance of"):
         data.load("wrong")
-    with pytest.raises(DuplicateName, match=r"tvae\.data and their:MNIST"):
+    with pytest.raises(DuplicateName, match=r"tvae\.data\.full and their:MNIST"):
         data.load("mnist")
     assert data.load("mnist_small").name == "mnist_small"
 
