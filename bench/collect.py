@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.config import Study
+from bench.config import PLUGINS, Study
 from bench.plan import differing, tuning_metric
 from bench.progress import Ending, Progress
 from bench.store import Store
@@ -87,7 +87,18 @@ def manifest(progress: Progress, environment: Mapping[str, Any], command: str) -
     ]
     # where the files lay is no part of the question
     dumped = study.model_dump(exclude={"data": {"root", "download"}})
-    shared = ("data", "family", "model", "trainer", "metrics", "tune", "seeds", "threads", "device")
+    shared = (
+        "data",
+        "family",
+        "model",
+        "capacity",
+        "trainer",
+        "metrics",
+        "tune",
+        "seeds",
+        "threads",
+        "device",
+    )
     described: schema.Study = {
         "name": study.name,
         "question": study.question,
@@ -103,6 +114,7 @@ def manifest(progress: Progress, environment: Mapping[str, Any], command: str) -
         "choices": CHOICES,
         "command": command,
     }
+    described["parts"] = _parts(study)
     factors = _factors(study)
     if factors:
         described["factors"] = factors
@@ -140,6 +152,34 @@ def _arms(study: Study, endings: Sequence[Ending]) -> dict[str, schema.Arm]:
             if measured["name"] == "cost/parameters" and measured["value"] is not None:
                 arms[ending.trial.arm]["parameters"] = int(measured["value"])
     return arms
+
+
+def _parts(study: Study) -> list[schema.Part]:
+    """The plugins of all arms, each once, in the order of the arms."""
+    found: dict[tuple[str, str], schema.Part] = {}
+    for arm_name, arm in study.every_arm.items():
+        config = study.expanded(arm)
+        used = {
+            option: (plugins, config["model"].get(option)) for option, plugins in PLUGINS.items()
+        }
+        used["family"] = (registry.families, config["family"])
+        for role, (plugins, reference) in used.items():
+            if reference is None:
+                continue
+            name = reference["name"]
+            part = found.setdefault(
+                (role, name),
+                {
+                    "role": role.replace("_", " "),
+                    "name": name,
+                    "summary": plugins.summary(name),
+                    "origin": str(plugins.origin(name)),
+                    "arms": [],
+                },
+            )
+            part["arms"].append(arm_name)
+    order = [*PLUGINS, "family"]
+    return [found[key] for key in sorted(found, key=lambda key: order.index(key[0]))]
 
 
 def _factors(study: Study) -> dict[str, list[str]]:

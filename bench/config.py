@@ -84,7 +84,18 @@ class Section(BaseModel):
 
 
 class Data(Section):
-    """What is trained and tested on."""
+    """What is trained and tested on.
+
+    Attributes:
+        train: the training set, whose validation and test images are measured too.
+        transfer: data sets that an embedding is tested on besides.
+        size: ``small``: the included subset of a data set that has one; ``full``: all of it.
+        root: a folder in which full data sets are looked for first.
+        download: fetch a full data set that is nowhere to be found.
+        variants: images made of each original, of data sets that are made (AffNIST).
+        protocol: how a model of 28 pixels reads images of 40: ``resize`` them, take their middle
+            (``centre_crop``), or run the encoder on all 40 (``native``).
+    """
 
     train: str
     transfer: list[str] = []
@@ -110,7 +121,19 @@ class Data(Section):
 
 
 class Trainer(Section):
-    """How to train; see `tvae.trainer.Training`."""
+    """How to train; see `tvae.trainer.Training`.
+
+    Attributes:
+        steps: optimiser steps of each trial.
+        batch_size: images of a step; the last, smaller batch of an epoch is left out.
+        learning_rate: Adam's, at the start.
+        schedule: ``halving`` halves it every `halve_every` epochs (the paper's); ``cosine`` lets it
+            fall to 0 at the last step; ``constant`` leaves it.
+        halve_every: epochs.
+        wide_rate: factor on the learning rate of the wide networks, q_psi and h_xi.
+        record_every: steps between two points of the training curves.
+        checkpoint_every: steps between two checkpoints; 0: none.
+    """
 
     steps: Annotated[int, Field(ge=1)]
     batch_size: Annotated[int, Field(ge=2)] = 100
@@ -123,7 +146,12 @@ class Trainer(Section):
 
 
 class ArmData(Section):
-    """What an arm may change of the study's data."""
+    """What an arm may change of the study's data.
+
+    Attributes:
+        train: the training set; None: the study's.
+        transfer: data sets that the embedding is tested on besides; None: the study's.
+    """
 
     train: str | None = None
     transfer: list[str] | None = None
@@ -154,14 +182,25 @@ class Arm(Section):
 class Factors(Section):
     """The crossing in a study file: factor -> level -> what the level changes, as an arm would.
 
-    The first level of a factor is what its other levels are compared with.
+    The first level of a factor is what its other levels are compared with. The arms that are made
+    are named by their levels, joined by ``-``; ``arms`` may change them and add others.
+
+    Attributes:
+        factors: what is crossed; every combination of levels makes an arm.
     """
 
     factors: dict[str, Annotated[dict[str, Arm], Field(min_length=1)]] = {}
 
 
 class Primary(Section):
-    """The one contrast and metric that the study is about, named before it runs."""
+    """The one contrast and metric that the study is about, named before it runs.
+
+    Attributes:
+        treatment: an arm or baseline.
+        control: what it is compared with; differences are treatment - control.
+        metric: by the name it has in the report, such as ``knn/affnist``.
+        equivalence: half-width of the region of practical equivalence, in the metric's unit.
+    """
 
     treatment: str
     control: str
@@ -172,8 +211,12 @@ class Primary(Section):
 class Secondary(Section):
     """The declared family of further comparisons.
 
-    Each of `contrasts` on the primary metric, and the primary contrast on each of `metrics`
-    (metric -> half-width of its region of practical equivalence).
+    All of them are one family, adjusted by Holm.
+
+    Attributes:
+        contrasts: pairs of treatment and control, compared on the primary metric.
+        metrics: metric -> half-width of its region of practical equivalence, for the primary
+            contrast on other metrics.
     """
 
     contrasts: list[tuple[str, str]] = []
@@ -213,7 +256,33 @@ class Tune(Section):
 
 
 class Study(Section):
-    """A question and all that is needed to answer it."""
+    """A question and all that is needed to answer it.
+
+    Attributes:
+        name: of the folder in ``runs/``; left out: the name of the file.
+        question: in words; the title of the report.
+        budget: a file in ``studies/budgets/``, merged below the study's own keys.
+        budget_summary: in words; comes from the budget.
+        budget_warning: stands above the answer; comes from the budget.
+        data: what is trained and tested on.
+        family: image transformations that the views are made with.
+        model: what all arms share; an arm takes of it the options that its model has.
+        arms: what is compared: name -> what the arm changes. Needed unless ``factors`` makes them.
+        baselines: like `arms`; in a study file also a list of names from
+            ``studies/baselines.yaml``.
+        capacity: ``own``: arms as they are; ``matched`` narrows h_xi until every arm has the
+            parameters of the smallest (see `bench.capacity`); ``both`` compares the arms as they
+            are and matched.
+        trainer: how to train.
+        metrics: what is measured: name -> settings.
+        tune: how arms are tuned before they are compared.
+        seeds: of confirmation; every arm and baseline is trained at each of them.
+        primary: what the study is about.
+        secondary: what else is compared.
+        level: two-sided significance level of intervals and verdicts.
+        threads: of each trial; they change the last digits of its numbers.
+        device: where it is computed; ``auto`` takes a GPU where there is one.
+    """
 
     name: Annotated[str, Field(min_length=1)]
     question: str
@@ -225,6 +294,7 @@ class Study(Section):
     model: Tree = {}
     arms: Annotated[dict[str, Arm], Field(min_length=1)]
     baselines: dict[str, Arm] = {}
+    capacity: Literal["own", "matched", "both"] = "own"
     trainer: Trainer
     metrics: Annotated[dict[str, Settings], Field(min_length=1)]
     tune: Tune = Tune()
@@ -293,14 +363,32 @@ class Study(Section):
 
 
 class Tracking(Section):
-    """Where runs are shown."""
+    """Where runs are shown.
+
+    Attributes:
+        enabled: whether MLflow is told.
+        uri: of MLflow's tracking server; None: what ``mlflow ui`` shows in the same folder.
+    """
 
     enabled: bool = True
     uri: str | None = None
 
 
 class Execution(Section):
-    """How to run, none of which changes a result."""
+    """How to run, none of which changes a result.
+
+    Attributes:
+        runs: the folder with a folder for each study.
+        workers: trials at once; None: as many as there are cores for, or one per GPU.
+        dry_run: say what would run and how long it takes, and stop.
+        max_hours: start nothing that cannot be finished by then.
+        trial_hours: a trial that takes longer has failed.
+        max_trials: refuse a study of more.
+        retry: ``failed``: run failed and diverged trials again.
+        keep: checkpoints that stay when a trial has ended: the ``last`` one, ``none`` or ``all``.
+        plugins: Python files with plugins that are in no package.
+        tracking: MLflow.
+    """
 
     runs: str = "runs"
     workers: Annotated[int, Field(ge=1)] | None = None
@@ -310,6 +398,9 @@ class Execution(Section):
     max_trials: Annotated[int, Field(ge=1)] = MOST_TRIALS
     retry: Literal["none", "failed"] = "none"
     keep: Literal["last", "none", "all"] = "last"
+    plugins: Annotated[
+        list[str], BeforeValidator(lambda given: [given] if isinstance(given, str) else given)
+    ] = []
     tracking: Tracking = Tracking()
 
 

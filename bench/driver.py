@@ -27,6 +27,7 @@ from bench.plan import World, tuning_metric
 from bench.progress import Ending, Progress
 from bench.store import Store
 from bench.tracking import Guarded, MLflowTracker, flatten, tracker
+from tvae import registry
 from tvae.faultpoints import reach
 
 if TYPE_CHECKING:
@@ -268,7 +269,7 @@ class Session:
             path.mkdir(exist_ok=True)
             data = self.study.data.model_copy(update=dict(trial.data))
             sources = {label: data.source(label) for label in data.labels}
-            yield Job(trial, path, sources, self.execution.keep)
+            yield Job(trial, path, sources, self.execution.keep, tuple(registry.files()))
 
     def _too_late_for(self, seconds: float) -> bool:
         assert self.execution.max_hours is not None

@@ -42,6 +42,8 @@ def resolve(arguments: Iterable[str]) -> tuple[Study, Execution]:
     """
     problems: list[Problem] = []
     overrides, deletions = parse_overrides(arguments, problems)
+    # before anything that may name a plugin is read
+    _add_files(overrides.get("plugins", []), problems)
     name = overrides.pop("study", None)
     if not isinstance(name, str) or not name:
         names = "|".join(study_names())
@@ -70,6 +72,7 @@ def resolve(arguments: Iterable[str]) -> tuple[Study, Execution]:
         delete(tree, path, problems)
     most = execution.get("max_trials", MOST_TRIALS)
     before, tree = (_crossed(t, most, found) for t, found in ((before, []), (tree, problems)))
+    tree = _matched(tree, problems)
     _select(tree, selections, problems)
     dropped = _arms(before) - _arms(tree)
     _drop_contrasts(tree, dropped)
@@ -85,6 +88,20 @@ def resolve(arguments: Iterable[str]) -> tuple[Study, Execution]:
     if problems or study is None or options is None:
         raise ConfigError(problems)
     return study, options
+
+
+def _add_files(files: Any, problems: list[Problem]) -> None:
+    """Make the plugins of the command line's ``plugins=`` known."""
+    from bench.plugins import add
+
+    for file in [files] if isinstance(files, str) else files if isinstance(files, list) else []:
+        try:
+            add(str(file))
+        except ValueError as error:
+            cause = (
+                f" ({type(error.__cause__).__name__}: {error.__cause__})" if error.__cause__ else ""
+            )
+            problems.append(Problem("plugins", f"{error}{cause}"))
 
 
 def count_trials(study: Study) -> int:
@@ -135,6 +152,25 @@ def _crossed(tree: Tree, most: Any, problems: list[Problem]) -> Tree:
         problems.append(Problem("factors", "two combinations of levels make arms of one name"))
     spelled = tree.get("arms", {})
     return {**tree, "arms": merge(arms, spelled) if isinstance(spelled, Mapping) else spelled}
+
+
+def _matched(tree: Tree, problems: list[Problem]) -> Tree:
+    """`tree` with its arms' capacities matched, if it asks for that and is sound.
+
+    Before arms are selected: a trial is the same whatever other arms run beside it.
+    """
+    if tree.get("capacity", "own") == "own":
+        return tree
+    study = validate(Study, tree, [])
+    if study is None or check_plugins(study):
+        return tree  # which is said where the study is checked
+    from bench.capacity import match
+
+    try:
+        return match(tree, study)
+    except ConfigError as error:
+        problems += error.problems
+        return tree
 
 
 def _budget(name: Any, problems: list[Problem]) -> Tree:

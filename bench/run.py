@@ -31,6 +31,7 @@ Run the same command again to continue; finished trials are never run twice.
   dry_run=true          show what would run and how long it takes, and stop
   max_hours=8           start nothing that cannot be finished by then; trial_hours=1 for one trial
   max_trials=20000      leave to run more than 10,000 trials
+  plugins=FILE.py       a plugin that is in no package (or a list of them); see bench.plugins
   retry=failed          run failed and diverged trials again
   tracking.enabled=false, tracking.uri=URI   MLflow
 """

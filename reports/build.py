@@ -119,6 +119,7 @@ def render(folder: Path, manifest: Manifest, rows: pd.DataFrame) -> str:
         most_arms=figures.MOST_ARMS,
         galleries=figures.galleries(study, pictures),
         arms=tables.arms(study, manifest),
+        parts=tables.parts(study),
         fingerprints=tables.fingerprints(rows),
         config=tables.settings(study["config"]),
         outcomes=tables.outcome_counts(manifest),

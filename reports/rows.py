@@ -106,6 +106,21 @@ class Arm(TypedDict):
     claims: NotRequired[list[str]]
 
 
+class Part(TypedDict):
+    """A plugin that arms are made of.
+
+    `role` is what it is there for, such as ``latent transform``; `summary` its equation or what it
+    does in a line, in its author's words; `origin` where it comes from: a module of this project, a
+    package, a file.
+    """
+
+    role: str
+    name: str
+    summary: str
+    origin: str
+    arms: list[str]  # that have it
+
+
 class Candidate(TypedDict):
     """Settings that were tried for one arm, and what became of them."""
 
@@ -147,6 +162,7 @@ class Study(TypedDict):
     config: dict[str, object]  # the whole resolved configuration, for the appendix
     choices: list[str]  # what the paper leaves open and we chose
     command: str  # what repeats this run
+    parts: NotRequired[list[Part]]
     factors: NotRequired[dict[str, list[str]]]  # of a crossing: levels, the first the reference
     tuning: NotRequired[Tuning]
 

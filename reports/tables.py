@@ -364,6 +364,23 @@ def arms(study: Study, manifest: Manifest) -> Table:
     return Table(_arm_header("", study), tuple(lines)).long("arm")
 
 
+def parts(study: Study) -> Table:
+    """The plugins that the arms are made of, with what each of them says of itself."""
+    every = list(study["arms"])
+    header = ("part", "name", "in its author's words", "arms", "origin")
+    rows = [
+        (
+            Cell(part["role"]),
+            Cell(part["name"]),
+            Cell(part["summary"].replace("``", ""), kind="words"),
+            Cell("all" if part["arms"] == every else ", ".join(part["arms"]), kind="words"),
+            Cell(part["origin"]),
+        )
+        for part in study.get("parts", [])
+    ]
+    return Table(tuple(map(Cell, header)), tuple(rows))
+
+
 def outcomes(statuses: Sequence[str]) -> tuple[int, str]:
     """How many are done, and the others counted by outcome, such as ``2 diverged, 1 failed``."""
     others = [(statuses.count(status), status) for status in get_args(Status) if status != "done"]

@@ -21,12 +21,14 @@ class Job:
         folder: the trial's folder, which exists.
         sources: label -> arguments of `tvae.data.load`, the training set first.
         keep: which checkpoints stay.
+        plugins: plugin files that the process must know, see `tvae.registry.add_file`.
     """
 
     trial: Trial
     folder: Path
     sources: dict[str, dict[str, Any]]
     keep: str
+    plugins: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -234,6 +234,7 @@ def _work(job: Job, pipe: Connection) -> None:
     from filelock import FileLock
 
     from bench.trial import main
+    from tvae import registry
 
     def emit(said: dict[str, float] | tuple[str, int, int] | OSError) -> None:
         try:
@@ -250,6 +251,8 @@ def _work(job: Job, pipe: Connection) -> None:
             for left in job.folder.glob(".*"):
                 if left.name != LOCK:
                     left.unlink()
+            for file in job.plugins:
+                registry.add_file(file)
             main(job.trial, job.folder, job.sources, job.keep, emit)
     except OSError as error:
         emit(OSError(error.errno, error.strerror))
