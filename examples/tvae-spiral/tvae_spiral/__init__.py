@@ -1,0 +1,1 @@
+"""A form, a divergence and a family for T_VAE."""
