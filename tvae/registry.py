@@ -269,8 +269,6 @@ families: Registry[Any] = Registry("transformation family", "tvae.families", "Tr
 models: Registry[Any] = Registry("model", "tvae.models", "Model")
 metrics: Registry[Any] = Registry("metric", "tvae.evaluation", "Metric", group="tvae.metrics")
 
-KINDS = (latent_transforms, divergences, families, models, metrics)
-
 _FILES: dict[Path, ModuleType] = {}
 """Plugin files of this process and what importing them gave."""
 

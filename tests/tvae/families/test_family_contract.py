@@ -5,6 +5,8 @@ A family that is added is tested by being there; options worth testing are added
 
 from __future__ import annotations
 
+from math import log
+
 import pytest
 
 from tvae.families.affine import Affine
@@ -31,6 +33,17 @@ SPECIFIED = {
     "erase": "none",
 }
 RANGES = {
+    "translation": {"x": (-0.15, 0.15), "y": (-0.15, 0.15)},
+    "scale": {"log_scale": (-log(1.4), log(1.4))},
+    "shear": {"shear": (-0.5, 0.5)},
+    "affnist": {
+        "angle": (-20, 20),
+        "shear": (-0.2, 0.2),
+        "scale_x": (0.8, 1.2),
+        "scale_y": (0.8, 1.2),
+        "place_x": (0, 1),
+        "place_y": (0, 1),
+    },
     "rotation": {"angle": (-45, 45)},
     "crop": {"scale_1": (0.7, 1), "scale_2": (0.7, 1)},
     "affine": {
