@@ -46,7 +46,7 @@ class DuplicateName(ValueError):
 def unknown_name(what: str, name: str, known: Iterable[str]) -> UnknownName:
     """The error for an unknown `name` of a `what`, with the nearest known name if one is near."""
     known = sorted(known)
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
     hint = f"; did you mean {near[0]!r}?" if near else ""
     return UnknownName(f"unknown {what} {name!r}{hint} (known: {', '.join(known) or 'nothing'})")
 

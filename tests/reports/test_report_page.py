@@ -119,6 +119,7 @@ def test_the_templates_and_their_company_are_part_of_the_package():
     here = Path(reports.__file__).parent
     shipped = {path.name for path in here.iterdir() if path.suffix in (".j2", ".css", ".js")}
     assert shipped == {
-        "base.html.j2", "compare.html.j2", "macros.html.j2", "template.html.j2", "style.css",
+        "base.html.j2", "compare.html.j2", "macros.html.j2", "template.html.j2",
+        "triples.html.j2", "style.css",
         "script.js",
     }  # fmt: skip
