@@ -176,7 +176,7 @@ def _list(request: Request) -> int:
                     cells[1] = ", ".join(sorted(_claims(name)))
             except ValueError as error:
                 broken.append(error)
-                cells[0] = f"NOT AVAILABLE: {error}"
+                cells[0] = f"NOT AVAILABLE: {error.__cause__ or error}"
                 origin = origins[0]
             table.add_row(name, *map(Text, cells), Text(OURS if origin.ours else str(origin)))
         console.print(table)

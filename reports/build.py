@@ -222,7 +222,9 @@ def facts(manifest: Manifest) -> list[tuple[str, str]]:
     data = dict(schema.flat(setting(config, "data")))
     data |= {"train": trains} if (trains := _distinct(study, trained_on)) else {}
     if data:
-        found.append(("data", ", ".join(f"{path} {_words(data[path])}" for path in data)))
+        found.append(
+            ("data", ", ".join(f"{p} {_words(value)}" for p, value in data.items() if value != []))
+        )
     sizes = _distinct(study, latent_size)
     if sizes:
         found.append(("latent size", _words(sizes)))

@@ -66,7 +66,8 @@ def test_list_shows_the_traceback_of_what_is_broken(capsys, monkeypatch, tmp_pat
     monkeypatch.setattr(registry, "latent_transforms", fresh)
     monkeypatch.setattr(plugins, "KINDS", {"latent_transform": fresh})
     said = say(capsys, "list")
-    assert "NOT AVAILABLE: the latent transform 'theirs' (their_form:Form (theirs))" in said
+    assert "NOT AVAILABLE: no such GPU" in said
+    assert "the latent transform 'theirs' (their_form:Form (theirs)) cannot be imported" in said
     assert "RuntimeError: no such GPU" in said
     assert 'their_form.py", line 1' in said
     assert "two plugins claim the latent transform 'additive'" in said

@@ -7,11 +7,16 @@ from math import isfinite, sqrt
 from typing import ClassVar
 
 import torch
-from geomloss import SamplesLoss
 from torch import Tensor
 
 from tvae.divergences.base import Divergence, Side
 from tvae.space import Float, Space
+
+try:
+    from geomloss import SamplesLoss
+except ModuleNotFoundError as error:
+    message = "sinkhorn needs geomloss: pip install 'tvae-bench[sinkhorn]'"
+    raise ModuleNotFoundError(message, name=error.name) from error
 
 STEPS = 24
 """Steps of the solver, from the temperature of the sample's spread down to eps.
