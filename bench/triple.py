@@ -34,6 +34,9 @@ BATCH = 100
 HELD_OUT = 200
 """Validation images on which the loss is measured."""
 
+WIDE_RATE = 0.1
+"""As in the budgets of studies: at the full rate h_xi can run T out of the range of exp(A)."""
+
 EVERY = 10
 """Steps between two measurements."""
 
@@ -127,7 +130,7 @@ def run(names: tuple[str, str, str], steps: int, data: str) -> dict[str, Any]:
         curve = [{"step": 0, **loss(model)}]
     model.train()
     state = State.start(model, 0)
-    training = Training(steps=steps, batch_size=BATCH, record_every=EVERY, schedule="constant")
+    training = Training(steps=steps, batch_size=BATCH, record_every=EVERY, wide_rate=WIDE_RATE)
     received = Gradients(model)
     try:
         for record in fit(state, images, family, training, validate=loss):
