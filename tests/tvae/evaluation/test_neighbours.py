@@ -117,12 +117,15 @@ def test_an_interruption_ends_all_threads():
 
     before = torch.get_num_threads()
     torch.set_num_threads(2)
+    # whoever started the tests may have left SIGINT ignored, as a shell does in the background
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with pytest.raises(KeyboardInterrupt):
             search(normal(4000, 8), normal(4000, 8), 5, tile=(1, 100), progress=interrupt)
         assert told[-1][0] < told[-1][1]
         assert torch.get_num_threads() == 2
     finally:
+        signal.signal(signal.SIGINT, handler)
         torch.set_num_threads(before)
 
 
