@@ -92,9 +92,10 @@ def resolve(arguments: Iterable[str]) -> tuple[Study, Execution]:
 
 def _add_files(files: Any, problems: list[Problem]) -> None:
     """Make the plugins of the command line's ``plugins=`` known."""
-    from bench.plugins import add
+    given = [files] if isinstance(files, str) else files
+    for file in given if isinstance(given, list) else []:
+        from bench.plugins import add
 
-    for file in [files] if isinstance(files, str) else files if isinstance(files, list) else []:
         try:
             add(str(file))
         except ValueError as error:
