@@ -447,7 +447,8 @@ def t_maps(study: Study, pictures: Pictures) -> Figure | None:
             )  # fmt: skip
             axes.set_title(_two_lines(name, 24))
             axes.tick_params(bottom=False, left=False, labelbottom=False, labelleft=False)
-        bar = canvas.add_axes((canvas.subplotpars.right + 0.015, 0.2, 0.012, 0.6))
+        edge = max(axes.get_position().x1 for axes in panels)
+        bar = canvas.add_axes((edge + 0.015, 0.2, 0.012, 0.6))
         canvas.colorbar(dots, cax=bar, label=_short(target))
         sns.despine(canvas)
         drawn = _svg(canvas)
