@@ -55,7 +55,7 @@ class ConfigError(ValueError):
 
 
 def plugin(reference: Any) -> Any:
-    """A plugin reference as a mapping: ``additive`` -> ``{"name": "additive"}``."""
+    """A plugin reference as a mapping: ``NAME`` -> ``{"name": "NAME"}``."""
     return {"name": reference} if isinstance(reference, str) else reference
 
 

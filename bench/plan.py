@@ -126,7 +126,9 @@ def trial(
         "seed": seed,
         # the content counts, not where its files lie
         "data": {"train": data.train, "digest": world.data[data.train]},
-        "source": source_digests([*training_modules(config), *_bringing(data, [data.train])]),
+        "source": source_digests(
+            [*training_modules(config), *_modules_of_others(data, [data.train])]
+        ),
         "torch": world.torch,
         "device": world.device,
         "threads": study.threads,
@@ -157,7 +159,7 @@ def trial(
         "source": source_digests(
             [
                 *(registry.metrics.origin(metric).module for metric in metrics),
-                *_bringing(data, data.labels),
+                *_modules_of_others(data, data.labels),
             ]
         ),
         "pictures": source_digests(["tvae.pictures"]) if stage == "confirm" else None,
@@ -217,8 +219,8 @@ def training_modules(config: Mapping[str, Any]) -> list[str]:
     return modules
 
 
-def _bringing(data: Data, labels: Iterable[str]) -> list[str]:
-    """The modules of data sets of others; of ours, the content's digest says everything."""
+def _modules_of_others(data: Data, labels: Iterable[str]) -> list[str]:
+    """The modules that bring data sets of others; of ours, the content's digest says everything."""
     from tvae.data import datasets
 
     origins = [datasets.origin(data.source(label)["name"]) for label in labels]

@@ -6,7 +6,7 @@ import argparse
 import inspect
 import sys
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -104,18 +104,32 @@ class Request:
     options: dict[str, Any] = field(default_factory=dict)
 
 
-def _request(command: str, words: list[str]) -> Request:
-    from bench.config import ConfigError
+def read(arguments: Sequence[str]) -> tuple[list[str], dict[str, Any]]:
+    """(words, key=value settings) of a command line, the files of its ``plugins=`` added.
+
+    Raises:
+        ValueError: an argument that cannot be read, or a file that is no plugin.
+    """
+    from bench.config import ConfigError, Problem
     from bench.studyfiles import parse_overrides
 
-    names = [word for word in words if "=" not in word]
-    problems: list[Any] = []
-    options, deletions = parse_overrides([word for word in words if "=" in word], problems)
-    if problems or deletions:
-        raise ConfigError(problems) if problems else ValueError(f"nothing to delete: {deletions}")
-    files = options.pop("plugins", [])
-    for file in [files] if isinstance(files, str) else files:
+    problems: list[Problem] = []
+    pairs = [argument for argument in arguments if "=" in argument or argument.startswith("~")]
+    settings, deletions = parse_overrides(pairs, problems)
+    problems += [Problem(f"~{path}", "there is nothing to delete here") for path in deletions]
+    files = settings.pop("plugins", [])
+    files = [files] if isinstance(files, str) else files
+    if not isinstance(files, list):
+        problems.append(Problem("plugins", f"must be a file or a list of files, got {files!r}"))
+    if problems:
+        raise ConfigError(problems)
+    for file in files:
         add(str(file))
+    return [argument for argument in arguments if argument not in pairs], settings
+
+
+def _request(command: str, words: list[str]) -> Request:
+    names, options = read(words)
     kind, folder = options.pop("kind", None), Path(str(options.pop("folder", "."))).expanduser()
     if kind is not None:
         _known_kind(kind)
@@ -126,6 +140,30 @@ def _request(command: str, words: list[str]) -> Request:
     if options and command in ("list", "new"):
         raise unknown_name(f"argument of {command}:", next(iter(options)), ["plugins", "folder"])
     return Request(names, kind, folder, options)
+
+
+def _check_options(names: Names, name: str, options: Mapping[str, Any]) -> None:
+    """Raise what is wrong with the options of one plugin, before it is made.
+
+    Raises:
+        ConfigError: an option that there is not, or a value of another type.
+        ValueError: a value that the plugin refuses.
+    """
+    from bench.check import options_schema, validate
+    from bench.config import ConfigError, Problem
+
+    problems: list[Problem] = []
+    if isinstance(names, Registry):
+        owner: Any = names.get(name)
+        schema = options_schema(owner)
+        needed = {"latent_dim": DIMS[0]} if "latent_dim" in schema.model_fields else {}
+        what = f"option of the {names.kind} {name!r}:"
+        if validate(schema, {**needed, **options}, problems, what) and not needed:
+            owner(**options)  # what a form refuses depends on D
+    elif options:
+        problems.append(Problem(next(iter(options)), f"the {names.kind} {name!r} takes none here"))
+    if problems:
+        raise ConfigError(problems)
 
 
 def _known_kind(kind: str) -> Names:
@@ -229,6 +267,7 @@ def _describe(request: Request) -> int:
             _describe_data(name, console)
             continue
         owner: Any = names.get(name)
+        _check_options(names, name, request.options)
         console.print(f"\n{inspect.getdoc(owner)}\n")
         _describe_options(owner, console)
         costs = {
@@ -408,10 +447,9 @@ def _check(request: Request) -> int:
     (name,) = request.words
     status = 0
     for kind, names in _matches(request):
-        if isinstance(names, Registry):
-            names.get(name)
-        else:
+        if names is catalogue.datasets:
             catalogue.source(name)
+        _check_options(names, name, request.options)
         status = max(status, check(kind, name, request.options))
     return status
 

@@ -69,17 +69,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _request(arguments: Sequence[str]) -> tuple[tuple[str, str, str], Path, int, str]:
-    from bench.plugins import add
-    from bench.studyfiles import parse_overrides
+    from bench.plugins import read
 
-    problems: list[Any] = []
-    given, deletions = parse_overrides([a for a in arguments if "=" in a or a[0] == "~"], problems)
-    if problems or deletions:
-        raise ValueError("; ".join(map(str, problems)) or f"nothing to delete: {deletions}")
-    words = [argument for argument in arguments if "=" not in argument]
-    files = given.pop("plugins", [])
-    for file in [files] if isinstance(files, str) else files:
-        add(str(file))
+    words, given = read(arguments)
     out, steps = Path(str(given.pop("out", "triples"))), given.pop("steps", 60)
     data = str(given.pop("data", catalogue.names()[0]))
     catalogue.source(data)

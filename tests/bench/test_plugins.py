@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from bench import contracts, plugins
-from tvae import registry
+from tvae import data, registry
 from tvae.testing import LatentTransformContract
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -79,10 +79,10 @@ def test_describe_tells_costs_of_the_form_at_both_sizes(capsys):
     said = say(capsys, "describe", "matrix", "block=5")
     assert "r(z, T) = exp(A) z" in said
     assert "block: int | None = None" in said
-    assert "D = 10: P = 50; parameters of r 0, of h_xi 1,072,050" in said  # 20k+21k... by hand:
-    hidden, dim, size = 1000, 100, 500
-    by_hand = (2 * dim + 1) * hidden + (hidden + 1) * hidden + (hidden + 1) * size
-    assert f"D = 100: P = 500; parameters of r 0, of h_xi {by_hand:,}" in said
+    for dim, size in ((10, 50), (100, 500)):
+        hidden = 1000
+        by_hand = (2 * dim + 1) * hidden + (hidden + 1) * hidden + (hidden + 1) * size
+        assert f"D = {dim}: P = {size}; parameters of r 0, of h_xi {by_hand:,}" in said
 
 
 def test_describe_of_every_kind(capsys):
@@ -90,7 +90,8 @@ def test_describe_of_every_kind(capsys):
     assert "D = 100: one estimate" in say(capsys, "describe", "kl")
     assert "two views of 100 images" in say(capsys, "describe", "crop")
     assert "images: int = 1000" in say(capsys, "describe", "algebra")
-    assert "600" not in say(capsys, "describe", "mnist_small", "kind=dataset")
+    sizes = " / ".join(f"{size:,}" for size in data.source("mnist_small").sizes)
+    assert f"train / validation / test  {sizes}" in say(capsys, "describe", "mnist_small")
     both = say(capsys, "describe", "affine")
     assert "a latent transform" in both
     assert "a transformation family" in both
@@ -104,6 +105,12 @@ def test_describe_of_every_kind(capsys):
         (["describe"], "describe takes the NAME of one plugin; given: none"),
         (["describe", "kl", "kind=famly"], "unknown kind 'famly'; did you mean 'family'?"),
         (["describe", "matrix", "blok=2"], "unknown option of the latent transform 'matrix'"),
+        (["describe", "matrix", "block=x"], 'block: must be a whole number, got "x"'),
+        (["check", "matrix", "block=x"], 'block: must be a whole number, got "x"'),
+        (["check", "kl", "scale=-1"], "scale must be above 0"),
+        (["check", "mnist_small", "root=x"], "root: the data set 'mnist_small' takes none here"),
+        (["list", "plugins=3"], "plugins: must be a file or a list of files, got 3"),
+        (["list", "~plugins"], "~plugins: there is nothing to delete here"),
         (["check", "nothing"], "unknown plugin 'nothing'"),
         (["list", "nam=1"], "unknown argument of list: 'nam'"),
         (["list", "plugins=no.py"], "no.py is no file"),

@@ -101,7 +101,7 @@ def test_a_form_without_gradients_fails_and_so_does_its_contract(capsys, tmp_pat
         (["additive-kl-rotation", "steps=0"], "steps must be a whole number of at least 1, got 0"),
         (["additive-kl-rotation", "step=3"], "unknown argument 'step'; did you mean 'steps'?"),
         (["additive-kl-rotation", "data=mnits_small"], "did you mean 'mnist_small'?"),
-        (["additive-kl-rotation", "~out"], "nothing to delete"),
+        (["additive-kl-rotation", "~out"], "~out: there is nothing to delete here"),
     ],
 )
 def test_mistakes_are_answered(capsys, arguments, message):

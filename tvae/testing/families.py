@@ -83,6 +83,8 @@ class FamilyContract(Contract):
 
     def test_parameters_keep_to_their_ranges(self, family: TransformationFamily) -> None:
         """Those that `ranges` names, and 4,000 draws come within 2 % of both ends."""
+        if not self.ranges:
+            pytest.skip("name the parameters' ranges to have them checked")
         drawn = family.draw(4000, generator(8))
         for name, (low, high) in self.ranges.items():
             values = drawn[name]

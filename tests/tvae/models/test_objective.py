@@ -318,3 +318,40 @@ def test_widths_are_those_asked_for():
     assert [layer.out_features for layer in built.q_psi.layers[::2]] == [8, 8, 2 * D]
     assert [layer.out_features for layer in built.h_xi.layers[::2]] == [6, 6, D]
     np.testing.assert_equal(model().h_xi.layers[0].out_features, 8)
+
+
+def test_a_form_without_inverse_is_trained_in_the_relaxed_form():
+    """Whatever the family: r(z, -T) stands in for an inverse in metrics, never in the loss."""
+    built = model("mlp", "kl", "mmd")
+    exact, relaxed = (
+        built.objective(X, Views(X_1, X_2, invertible), Streams(SEED))
+        for invertible in (True, False)
+    )
+    assert exact.keys() == relaxed.keys()
+    assert all(torch.equal(exact[name], relaxed[name]) for name in exact)
+    control = model("additive", "kl", "mmd")
+    exact, relaxed = (
+        control.objective(X, Views(X_1, X_2, invertible), Streams(SEED))["coherence"]
+        for invertible in (True, False)
+    )
+    assert not torch.equal(exact, relaxed)
+
+
+@pytest.mark.parametrize(
+    ("options", "drawn"),
+    [
+        (
+            {"name": "tvae", "latent_transform": "additive", "coherence": "sliced_wasserstein"},
+            {"coherence/divergence", "prior/divergence"},
+        ),
+        ({"name": "autoencoder"}, {"prior/divergence"}),
+    ],
+)
+def test_random_divergences_draw_from_the_trial_s_own_streams(options, drawn):
+    """A generator that is not handed on would give the same directions at every step."""
+    built = tvae.build({**options, "latent_dim": D, "prior": "sliced_wasserstein"}).double()
+    streams, untouched = Streams(SEED), Streams(SEED)
+    built.objective(X, Views(X_1, X_2), streams)
+    state = streams.state()
+    for name in drawn:
+        assert not torch.equal(state[name], untouched(name).get_state()), name
