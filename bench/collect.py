@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.config import PLUGINS, Study
-from bench.plan import differing, tuning_metric
-from bench.progress import Ending, Progress
+from bench.plan.progress import Ending, Progress
+from bench.plan.trials import differing, tuning_metric
 from bench.store import Store
+from bench.study.schema import PLUGINS, Study
 from reports import rows as schema
 from tvae import registry
 from tvae.files import write_atomically

@@ -20,20 +20,20 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from bench.config import Execution, Study
-from bench.keys import digest, source_digests
-from bench.ledger import Ledger
-from bench.plan import World, tuning_metric
-from bench.progress import Ending, Progress
+from bench.plan.keys import digest, source_digests
+from bench.plan.progress import Ending, Progress
+from bench.plan.trials import World, tuning_metric
 from bench.store import Store
-from bench.tracking import Guarded, MLflowTracker, flatten, tracker
+from bench.study.schema import Execution, Study
+from bench.watch.mlflow_runs import Guarded, MLflowTracker, flatten, tracker
+from bench.watch.optuna_file import Ledger
 from tvae import registry
 from tvae.faultpoints import reach
 
 if TYPE_CHECKING:
-    from bench.estimate import Estimate
-    from bench.executors.base import Event, Job
-    from bench.plan import Trial
+    from bench.execute.base import Event, Job
+    from bench.plan.estimate import Estimate
+    from bench.plan.trials import Trial
     from reports.statistics import Answer
 
 TOLD = ("done", "diverged", "failed")
@@ -81,7 +81,7 @@ def check_writable(folder: Path) -> None:
     Raises:
         ConfigError: it cannot be made or written to.
     """
-    from bench.config import ConfigError, Problem
+    from bench.study.schema import ConfigError, Problem
 
     try:
         (folder / "trials").mkdir(parents=True, exist_ok=True)
@@ -128,11 +128,11 @@ class Session:
             Interrupted: somebody asked it to stop; what has ended is collected.
             OSError: the disk is full; what has ended is kept.
         """
-        from bench import world
+        from bench.plan import machine
 
-        self.world: World = world.look(self.study)
+        self.world: World = machine.look(self.study)
         if self.execution.dry_run:
-            from bench.matrix import show
+            from bench.watch.dry_run import show
 
             show(self.study, self.execution, self._progress(), self.console)
             return 0
@@ -148,12 +148,12 @@ class Session:
             Owned: the study is being run by another process.
             ValueError: tracking is switched off, or MLflow does not answer.
         """
-        from bench import world
+        from bench.plan import machine
 
         tracking = self.execution.tracking
         if not tracking.enabled:
             raise ValueError("tracking.enabled=false: there is nobody to tell")
-        self.world = world.look(self.study)
+        self.world = machine.look(self.study)
         if not self.store.keys():
             raise ValueError(f"{self.store.path} has no trials")
         with owned(self.store.path):
@@ -183,8 +183,8 @@ class Session:
     def _run(self) -> int:
         import yaml
 
-        from bench.interrupts import Interrupted
-        from bench.matrix import opening, remark_on_seeds
+        from bench.execute.interrupts import Interrupted
+        from bench.watch.dry_run import opening, remark_on_seeds
 
         self.progress = self._progress()
         todo = self.progress.advance()
@@ -220,10 +220,10 @@ class Session:
 
     def _execute(self, todo: list[Trial]) -> bool:
         """Run trials, and tell who wants to know; returns whether time left some of them out."""
-        from bench.display import display
-        from bench.executors.base import Finished, Recorded
-        from bench.executors.local import LocalExecutor
-        from bench.world import count_workers
+        from bench.execute.base import Finished, Recorded
+        from bench.execute.local import LocalExecutor
+        from bench.plan.machine import count_workers
+        from bench.watch.display import display
 
         stage = todo[0].stage
         metric = tuning_metric(self.study) if stage == "tune" else self.study.primary.metric
@@ -253,10 +253,10 @@ class Session:
 
     def _jobs(self, todo: list[Trial]) -> Iterator[Job]:
         """Jobs, decided on one by one: given up ones and those that take too long are left out."""
-        from bench.executors.base import Job
+        from bench.execute.base import Job
 
         if self.execution.max_hours and self.estimate is None:
-            from bench.estimate import Estimate
+            from bench.plan.estimate import Estimate
 
             self.estimate = Estimate(self.study, self.progress.endings())
         for trial in todo:
@@ -277,7 +277,7 @@ class Session:
         return used + seconds > self.execution.max_hours * 3600
 
     def _finished(self, event: Event) -> None:
-        from bench.executors.base import Finished
+        from bench.execute.base import Finished
 
         assert isinstance(event, Finished)
         self.progress.finished(event.trial, event.result)
@@ -318,21 +318,22 @@ class Session:
 
     def _left(self) -> str:
         """How much there is still to do, in words."""
-        from bench.matrix import count_left
+        from bench.watch.dry_run import count_left
 
         return f"{count_left(self.progress):,} trials to go"
 
     def _collect(self) -> None:
         """Write rows and manifest of what has ended."""
-        from bench import collect, world
+        from bench import collect
+        from bench.plan import machine
 
-        environment = world.describe(self.study, self.world)
+        environment = machine.describe(self.study, self.world)
         described = collect.manifest(self.progress, environment, self.command)
         collect.write(self.store, collect.rows(self.progress), described)
 
     def _answer(self, time_is_up: bool) -> int:
         """Rows, report, and what came out; returns the exit status."""
-        from bench.display import duration
+        from bench.watch.display import duration
 
         inputs = self._inputs()
         said = self._said(inputs)
@@ -369,7 +370,7 @@ class Session:
 
     def _inputs(self) -> str:
         """Digest of all that rows, report and answer follow from."""
-        from bench import world
+        from bench.plan import machine
 
         return digest(
             {
@@ -379,7 +380,7 @@ class Session:
                     (e.trial.evaluation_key, e.result.status, e.result.reason)
                     for e in self.progress.endings()
                 ],
-                "environment": world.describe(self.study, self.world),
+                "environment": machine.describe(self.study, self.world),
                 "source": source_digests(["bench.driver", "reports.build"]),
                 "page": {path.name: _sha256(path) for path in _page_files()},
                 "tracking": self.execution.tracking.model_dump(),
@@ -452,7 +453,7 @@ class Session:
 
     def _tell_tuning(self) -> None:
         """The history of every arm's tuning and Optuna's figures of it, for MLflow."""
-        from bench.tuningfigures import draw
+        from bench.watch.tuning_figures import draw
 
         for search in self.progress.searches:
             figures = draw(search, self._figures_folder())

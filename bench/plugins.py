@@ -110,8 +110,8 @@ def read(arguments: Sequence[str]) -> tuple[list[str], dict[str, Any]]:
     Raises:
         ValueError: an argument that cannot be read, or a file that is no plugin.
     """
-    from bench.config import ConfigError, Problem
-    from bench.studyfiles import parse_overrides
+    from bench.study.files import parse_overrides
+    from bench.study.schema import ConfigError, Problem
 
     problems: list[Problem] = []
     pairs = [argument for argument in arguments if "=" in argument or argument.startswith("~")]
@@ -149,8 +149,8 @@ def _check_options(names: Names, name: str, options: Mapping[str, Any]) -> None:
         ConfigError: an option that there is not, or a value of another type.
         ValueError: a value that the plugin refuses.
     """
-    from bench.check import options_schema, validate
-    from bench.config import ConfigError, Problem
+    from bench.study.check import options_schema, validate
+    from bench.study.schema import ConfigError, Problem
 
     problems: list[Problem] = []
     if isinstance(names, Registry):
@@ -421,7 +421,7 @@ def _new(request: Request) -> int:
         if path.exists():
             raise ValueError(f"{path} is there already; nothing was written")
     environment = Environment(
-        loader=PackageLoader("bench", "skeletons"),
+        loader=PackageLoader("bench", "plug/skeletons"),
         undefined=StrictUndefined,
         keep_trailing_newline=True,
         autoescape=False,  # Python, not HTML; the name has been checked
@@ -442,7 +442,7 @@ def _new(request: Request) -> int:
 
 
 def _check(request: Request) -> int:
-    from bench.contracts import check
+    from bench.plug.check import check
 
     (name,) = request.words
     status = 0

@@ -43,10 +43,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not arguments or "--help" in arguments or "-h" in arguments:
         print(usage())
         return 0 if arguments else 2
-    from bench.config import ConfigError
     from bench.driver import Owned, Session
-    from bench.interrupts import Interrupted, Interrupts
-    from bench.resolve import resolve
+    from bench.execute.interrupts import Interrupted, Interrupts
+    from bench.study.resolve import resolve
+    from bench.study.schema import ConfigError
 
     errors = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
     try:
@@ -71,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def usage() -> str:
     """The help, with the names of all that can be named; imports no plugin."""
-    from bench.studyfiles import budget_names, study_names
+    from bench.study.files import budget_names, study_names
     from tvae import registry
 
     kinds = {

@@ -18,14 +18,14 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench.config import ConfigError, Study
 from bench.driver import Owned, Session
-from bench.keys import differences
-from bench.matrix import count_left
-from bench.plan import Trial
-from bench.progress import Ending, Progress
-from bench.resolve import resolve
+from bench.plan.keys import differences
+from bench.plan.progress import Ending, Progress
+from bench.plan.trials import Trial
 from bench.store import Recipe, Store
+from bench.study.resolve import resolve
+from bench.study.schema import ConfigError, Study
+from bench.watch.dry_run import count_left
 
 COLUMNS = ("done", "pruned", "running", "interrupted", "waiting", "diverged", "failed")
 MOST_LINES = 10
@@ -68,9 +68,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _progress(study: Study, runs: Path) -> Progress:
-    from bench import world
+    from bench.plan import machine
 
-    progress = Progress(study, world.look(study), Store(runs, study.name))
+    progress = Progress(study, machine.look(study), Store(runs, study.name))
     progress.advance()
     return progress
 

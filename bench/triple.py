@@ -96,7 +96,7 @@ def run(names: tuple[str, str, str], steps: int, data: str) -> dict[str, Any]:
     """Train the triple and run the contracts of its parts; everything found, as plain data."""
     import torch
 
-    from bench.contracts import run as contract
+    from bench.plug.check import run as contract
     from tvae.data import load
     from tvae.data.inputs import as_input
     from tvae.models.base import bernoulli_nll, build

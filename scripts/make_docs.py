@@ -1,6 +1,6 @@
 """Write the reference pages: ``python scripts/make_docs.py [--check]``.
 
-``docs/study_file.md`` comes from the schema in ``bench/config.py`` and from the budgets,
+``docs/study_file.md`` comes from the schema in ``bench/study/schema.py`` and from the budgets,
 ``docs/forms.md`` from the plugins that are part of this project; the words are those of their
 docstrings, so that is where to change them. ``--check`` writes nothing, shows what would change and
 exits with 1 if anything would. The optional dependencies of plugins must be installed.
@@ -27,7 +27,7 @@ from annotated_types import Ge, Gt, Le, Lt, MinLen
 from pydantic import BaseModel, BeforeValidator
 from pydantic.fields import FieldInfo
 
-from bench.config import Execution, Factors, Study
+from bench.study.schema import Execution, Factors, Study
 from tvae import registry
 from tvae.registry import Registry
 from tvae.space import Choice, Factor, Float, Int

@@ -33,9 +33,9 @@ import numpy as np
 import pytest
 import yaml
 
-from bench.check import validate
-from bench.config import Execution, Factors, Problem, Study
-from bench.resolve import resolve
+from bench.study.check import validate
+from bench.study.resolve import resolve
+from bench.study.schema import Execution, Factors, Problem, Study
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

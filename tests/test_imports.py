@@ -102,10 +102,7 @@ def test_reports_know_rows_and_nothing_of_how_they_were_made(name):
     assert not roots(name) & {"tvae", "bench", "torch", *DRIVER_ONLY}
 
 
-@pytest.mark.parametrize(
-    "name", [n for n in IMPORTS if n in {"bench.trial", "bench.plan", "bench.store"} or
-             n.startswith("bench.executors")]
-)  # fmt: skip
+@pytest.mark.parametrize("name", [*of("bench.execute"), "bench.plan.trials", "bench.store"])
 def test_workers_know_neither_mlflow_nor_optuna(name):
     """Not by way of any other module of ours, either."""
     known = {other: roots(other) & DRIVER_ONLY for other in reachable(name)}
@@ -151,8 +148,8 @@ WORDS = {
         "coherence",
     },  # no direction, no inverse, no checkpoint kept; an option of a model
     "tvae/models/tvae.py": {"kl"},  # the term beta KL[q_phi(z_0|x), pi] of Eq. 3
-    "bench/plan.py": {"transfer"},  # the key data.transfer
-    "bench/trial.py": {"kl", "reconstruction"},  # two parts of the validation ELBO
+    "bench/plan/trials.py": {"transfer"},  # the key data.transfer
+    "bench/execute/trial.py": {"kl", "reconstruction"},  # two parts of the validation ELBO
     "bench/collect.py": {"cost"},  # the number of parameters, which the report shows of every arm
 }
 

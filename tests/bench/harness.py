@@ -22,10 +22,10 @@ from typing import Any
 import pytest
 import yaml
 
-from bench.config import Study
-from bench.plan import Trial, World, plan
-from bench.resolve import resolve
+from bench.plan.trials import Trial, World, plan
 from bench.run import main
+from bench.study.resolve import resolve
+from bench.study.schema import Study
 from reports import rows as schema
 from tvae import registry
 
@@ -156,7 +156,7 @@ def trials(given: Study, world: World = WORLD) -> list[Trial]:
 
 
 def _open_tracker(folder: str, start: Any) -> None:
-    from bench.tracking import MLflowTracker
+    from bench.watch.mlflow_runs import MLflowTracker
 
     os.chdir(folder)
     start.wait()

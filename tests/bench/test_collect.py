@@ -9,7 +9,7 @@ import pytest
 from harness import TINY, WORLD, installed, study, trials
 
 from bench import collect
-from bench.progress import Progress
+from bench.plan.progress import Progress
 from bench.store import Result, Store
 from reports import rows as schema
 

@@ -13,11 +13,12 @@ import pytest
 import yaml
 from harness import TINY, bench
 
-from bench import keys, status
-from bench.config import ConfigError
-from bench.keys import source_digests
-from bench.plan import training_modules
-from bench.resolve import resolve
+from bench import status
+from bench.plan import keys
+from bench.plan.keys import source_digests
+from bench.plan.trials import training_modules
+from bench.study.resolve import resolve
+from bench.study.schema import ConfigError
 from tvae import registry
 
 FORM = '''
@@ -102,9 +103,9 @@ def test_its_source_and_that_of_modules_beside_it_are_in_its_trials_keys(folder)
 DIGESTS = """
 import sys
 sys.path.insert(0, ".")
-from bench.keys import source_digests
-from bench.plan import training_modules
-from bench.resolve import resolve
+from bench.plan.keys import source_digests
+from bench.plan.trials import training_modules
+from bench.study.resolve import resolve
 study, _ = resolve(sys.argv[1:])
 print(source_digests(training_modules(study.expanded(study.arms["doubling"]))))
 """

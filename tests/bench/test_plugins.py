@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from bench import contracts, plugins
+from bench import plugins
+from bench.plug import check as contracts
 from tvae import data, registry
 from tvae.testing import LatentTransformContract
 

@@ -12,9 +12,9 @@ import pytest
 from harness import WORLD, bench, installed, study, trials, write
 
 from bench.collect import _arms
-from bench.config import Arm
-from bench.resolve import count_trials, resolve
-from bench.tuning import searches
+from bench.plan.tuning import searches
+from bench.study.resolve import count_trials, resolve
+from bench.study.schema import Arm
 from reports import rows as schema
 
 METRICS = {"knn": {}, "likelihood": {"k": 2, "images": 4}, "cost": {}}

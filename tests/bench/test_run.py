@@ -16,7 +16,7 @@ import pytest
 from harness import TINY, bench, stop, write
 
 from bench.driver import Owned, owned
-from bench.executors import local
+from bench.execute import local
 from reports import rows
 from tvae.streams import derive_seed
 

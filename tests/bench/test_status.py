@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 from harness import installed, study, trials, write
 
-from bench import status, world
+from bench import status
+from bench.plan import machine
 from reports import rows
 
 
@@ -196,7 +197,7 @@ def test_what_was_trained_otherwise(ask, folder, keys):
 def planned(folder: Path, *arguments: str) -> dict:
     """(arm, seed) -> trial, of the tiny study with changes, on this machine."""
     given = study(*arguments, folder=folder)
-    return {(t.arm, t.seed): t for t in trials(given, world.look(given))}
+    return {(t.arm, t.seed): t for t in trials(given, machine.look(given))}
 
 
 def test_what_is_measured_otherwise(ask, folder, keys):

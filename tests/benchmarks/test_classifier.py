@@ -13,7 +13,7 @@ import pytest
 import torch
 import yaml
 
-from bench.config import REPOSITORY
+from bench.study.schema import REPOSITORY
 from tvae import data
 from tvae.evaluation._classifier import classifier, recognised
 from tvae.registry import families

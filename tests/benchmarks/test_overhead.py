@@ -20,8 +20,8 @@ import torch
 import yaml
 from torch import Tensor
 
-from bench.config import REPOSITORY
-from bench.trial import Validation
+from bench.execute.trial import Validation
+from bench.study.schema import REPOSITORY
 from tvae import checkpoint, data, registry
 from tvae.models.base import Views, build
 from tvae.trainer import State, Training, batch_order, fit

@@ -1,0 +1,1 @@
+"""Trial -> result: one trial, and the executors that run many."""

@@ -1,0 +1,277 @@
+"""Trials as processes of this machine."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections.abc import Generator, Iterable
+from dataclasses import dataclass, replace
+from math import inf
+from multiprocessing.connection import Connection, wait
+from typing import Any
+
+from bench.execute.base import (
+    CannotWrite,
+    Event,
+    Executor,
+    Finished,
+    Job,
+    Measuring,
+    Recorded,
+    Started,
+)
+from bench.plan.trials import Trial
+from bench.store import LOCK, Result, TrialFolder
+
+MALLOC = {"MALLOC_MMAP_THRESHOLD_": "1073741824", "MALLOC_TRIM_THRESHOLD_": "1073741824"}
+"""glibc gives every large tensor back to the system and takes it again, page by page; keeping the
+memory makes a training step about a fifth faster."""
+
+PRELOAD = [
+    "bench.execute.trial",
+    # imported by torch's optimisers and by metrics at their first use: seconds, for every trial
+    "torch._dynamo",
+    "sklearn.linear_model",
+    "sklearn.model_selection",
+    "sklearn.neighbors",
+    "sklearn.pipeline",
+]
+"""What the fork server has loaded when a trial starts."""
+
+
+CANCELLED = "cancelled"
+UNKNOWN = 255
+"""multiprocessing's exit status of a process whose fork server was killed before it ended."""
+KILLED = (-signal.SIGKILL, -signal.SIGTERM, UNKNOWN)
+
+ATTEMPTS = 3
+"""How often a trial whose process is killed is started without getting any further, before it
+counts as failed. Whoever kills it - a person, or the system short of memory - says nothing about
+the trial itself."""
+
+PATIENCE = 5.0
+"""Seconds that a process has to leave a checkpoint when it is asked to stop."""
+
+
+@dataclass
+class Worker:
+    """One running job.
+
+    Attributes:
+        job: what it runs.
+        process: of this attempt.
+        pipe: what it says.
+        attempt: counts from 1, anew when the one before got to another checkpoint.
+        begins: the checkpoints that it found.
+        ends: when something is done about it, by the monotonic clock.
+        why: it was asked to stop; empty: it was not.
+        error: it could not write its files.
+    """
+
+    job: Job
+    process: Any
+    pipe: Connection
+    attempt: int
+    begins: frozenset[str]
+    ends: float
+    why: str = ""
+    error: OSError | None = None
+
+    def stop(self, why: str) -> None:
+        """Ask the process to stop, with a checkpoint."""
+        self.why, self.ends = why, time.monotonic() + PATIENCE
+        self.process.terminate()
+
+
+class LocalExecutor(Executor):
+    """A process per trial: a crash, a leak or a kill costs that trial alone.
+
+    A fork server that has torch loaded makes starting one cheap.
+
+    Args:
+        workers: processes at once, at least 1; with the threads of a trial they should fill the
+            cores and no more.
+        seconds: that a trial may take; None: as long as it wants.
+    """
+
+    def __init__(self, workers: int, seconds: float | None = None) -> None:
+        self.workers, self.seconds = workers, seconds
+        self.running: list[Worker] = []
+        os.environ.update({name: os.environ.get(name, value) for name, value in MALLOC.items()})
+        self.context = multiprocessing.get_context("forkserver")
+        self.context.set_forkserver_preload(PRELOAD)
+
+    def run(self, jobs: Iterable[Job]) -> Generator[Event, None, None]:
+        """See `Executor.run`."""
+        waiting, more = iter(jobs), True
+        try:
+            while True:
+                while more and len(self.running) < self.workers:
+                    job = next(waiting, None)
+                    if job is None:
+                        more = False
+                        break
+                    self._start(job)
+                    yield Started(job.trial)
+                if not self.running:
+                    break
+                by_pipe = {worker.pipe: worker for worker in self.running}
+                for pipe in wait(list(by_pipe), self._patience()):
+                    worker = by_pipe[pipe]  # type: ignore[index]
+                    try:
+                        said = worker.pipe.recv()
+                        if isinstance(said, OSError):
+                            worker.error = said
+                        elif isinstance(said, tuple):
+                            yield Measuring(worker.job.trial, *said)
+                        else:
+                            yield Recorded(worker.job.trial, said)
+                    except EOFError:
+                        result = self._ended(worker)
+                        if result is not None:
+                            yield Finished(worker.job.trial, result)
+                self._look_at_the_clock()
+        finally:
+            self._stop()
+
+    def cancel(self, trial: Trial) -> None:
+        """See `Executor.cancel`."""
+        for worker in self.running:
+            if worker.job.trial == trial and not worker.why:
+                worker.stop(CANCELLED)
+
+    def _patience(self) -> float | None:
+        """Seconds until something has to be done about a worker."""
+        ends = min((worker.ends for worker in self.running), default=inf)
+        return None if ends == inf else max(0.0, ends - time.monotonic())
+
+    def _look_at_the_clock(self) -> None:
+        for worker in self.running:
+            if time.monotonic() >= worker.ends:
+                if worker.why:
+                    worker.process.kill()
+                    worker.ends = inf
+                else:
+                    assert self.seconds is not None
+                    worker.stop(f"took longer than {self.seconds / 3600:g} hours")
+
+    def _start(self, job: Job, attempt: int = 1) -> None:
+        for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+            os.environ[name] = str(job.trial.threads)
+        receiving, sending = self.context.Pipe(duplex=False)
+        # whatever an earlier attempt said about how it ended is over now
+        (job.folder / "result.json").unlink(missing_ok=True)
+        process = self._process(job, sending)
+        sending.close()  # so that the pipe ends when the process does
+        ends = inf if self.seconds is None else time.monotonic() + self.seconds
+        self.running.append(Worker(job, process, receiving, attempt, _checkpoints(job), ends))
+
+    def _process(self, job: Job, sending: Connection) -> Any:
+        """A process that has started, in spite of whoever kills the fork server."""
+        for attempt in range(1, ATTEMPTS + 1):
+            process = self.context.Process(target=_work, args=(job, sending), daemon=True)
+            try:
+                process.start()
+            except (EOFError, ConnectionError):
+                if attempt == ATTEMPTS:
+                    raise
+            else:
+                break
+        return process
+
+    def _ended(self, worker: Worker) -> Result | None:
+        """What the trial left; None: its process was killed, and another one goes on.
+
+        Raises:
+            CannotWrite: what it says.
+        """
+        worker.process.join()
+        worker.pipe.close()
+        self.running.remove(worker)
+        trial, folder = worker.job.trial, TrialFolder(worker.job.folder)
+        code, left = worker.process.exitcode, folder.result()
+        if worker.error is not None:
+            raise CannotWrite(*worker.error.args, str(folder.path))
+        if left is not None and left.status != "interrupted":
+            return left
+        if worker.why == CANCELLED:
+            result = Result("interrupted", CANCELLED, trial.evaluation_key)
+        elif worker.why:
+            result = Result("failed", worker.why, trial.evaluation_key)
+        elif code in KILLED or left is not None:
+            by = "nobody knows whom" if code == UNKNOWN else _signal(abs(code) or signal.SIGTERM)
+            how = f"its process was killed by {by}"
+            further = _checkpoints(worker.job) != worker.begins
+            if further or worker.attempt < ATTEMPTS:
+                folder.note(f"{how}; continued")
+                self._start(worker.job, 1 if further else worker.attempt + 1)
+                return None
+            how += f", {ATTEMPTS} times, as the system does when memory runs out"
+            result = Result("failed", how, trial.evaluation_key)
+        else:
+            how = f"was killed by {_signal(-code)}" if code < 0 else f"ended with status {code}"
+            result = Result("failed", f"its process {how}", trial.evaluation_key)
+        folder.write_result(result)
+        return replace(result, notes=folder.notes())
+
+    def _stop(self) -> None:
+        for worker in self.running:
+            worker.stop("the study stops")
+        for worker in self.running:
+            worker.process.join(max(0.0, worker.ends - time.monotonic()))
+            if worker.process.is_alive():
+                worker.process.kill()
+                worker.process.join()
+            worker.pipe.close()
+        self.running.clear()
+
+
+def _work(job: Job, pipe: Connection) -> None:
+    """The body of a worker process, which does not outlive its driver."""
+    from filelock import FileLock
+
+    from bench.execute.trial import main
+    from tvae import registry
+
+    def emit(said: dict[str, float] | tuple[str, int, int] | OSError) -> None:
+        try:
+            pipe.send(said)
+        except BrokenPipeError:
+            os._exit(1)
+
+    # a terminal sends it to the whole group; the driver says what becomes of the workers
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_driver, daemon=True).start()
+    try:
+        # the worker of a driver that was just killed may still be about to end
+        with FileLock(job.folder / LOCK):
+            for left in job.folder.glob(".*"):
+                if left.name != LOCK:
+                    left.unlink()
+            for file in job.plugins:
+                registry.add_file(file)
+            main(job.trial, job.folder, job.sources, job.keep, emit)
+    except OSError as error:
+        emit(OSError(error.errno, error.strerror))
+
+
+def _end_with_driver() -> None:
+    driver = multiprocessing.parent_process()
+    assert driver is not None
+    driver.join()
+    os._exit(1)
+
+
+def _checkpoints(job: Job) -> frozenset[str]:
+    """What a trial can go on from."""
+    return frozenset(path.name for path in job.folder.glob("*.safetensors"))
+
+
+def _signal(number: int) -> str:
+    try:
+        return f"signal {number} ({signal.Signals(number).name})"
+    except ValueError:  # a real-time signal
+        return f"signal {number}"

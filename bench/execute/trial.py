@@ -1,0 +1,342 @@
+"""One trial: fit, evaluate, leave its files. Knows neither MLflow nor Optuna.
+
+Runs in a process of its own; what it sends through its pipe is for the display, what counts is in
+its folder.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import json
+import os
+import resource
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import numpy as np
+import torch
+
+from bench.plan.trials import Trial
+from bench.store import Measured, Result, TrialFolder
+from tvae import checkpoint, data, registry
+from tvae.divergences.base import gaussian_kl
+from tvae.evaluation.base import Context
+from tvae.faultpoints import reach
+from tvae.files import write_atomically
+from tvae.models.base import Model, bernoulli_nll, build
+from tvae.pictures import pictures
+from tvae.streams import Streams
+from tvae.trainer import Diverged, Record, State, Training, fit
+
+FACTS = "facts.json"
+VALIDATION_IMAGES = 100
+"""Enough for a curve, few enough that the cheapest model's training takes no 3 % longer."""
+
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+"""Errors of the disk, which say nothing about a trial."""
+
+
+Emit = Callable[[Record | tuple[str, int, int]], None]
+"""Takes records of training, and (what, done, total) of evaluation."""
+
+SELDOM = 0.5
+"""Seconds between two words on the progress of evaluation."""
+
+
+def seldom(emit: Emit) -> Callable[[str, int, int], None]:
+    """What tells the progress of evaluation, but not at every turn of a loop."""
+    last = 0.0
+
+    def progress(what: str, done: int, total: int) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last >= SELDOM:
+            last = now
+            emit((what, done, total))
+
+    return progress
+
+
+class Stopped(BaseException):
+    """Somebody asked the process to stop; the trial can be continued."""
+
+
+class Stop:
+    """SIGTERM as a wish: to be asked for while training, an exception everywhere else."""
+
+    def __init__(self) -> None:
+        self.wished = self.asked_for = False
+        signal.signal(signal.SIGTERM, self._wish)
+
+    def _wish(self, number: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough
+        self.wished = True
+        if not self.asked_for:
+            raise Stopped
+
+    @contextmanager
+    def asking(self) -> Iterator[Callable[[], bool]]:
+        """Within: the wish waits until somebody asks for it."""
+        self.asked_for = True
+        yield lambda: self.wished
+        self.asked_for = False
+        if self.wished:
+            raise Stopped
+
+
+def main(
+    trial: Trial,
+    folder: Path,
+    sources: dict[str, dict[str, Any]],
+    keep: str,
+    emit: Emit,
+) -> None:
+    """Run the trial; whatever happens, leave a result.
+
+    Args:
+        trial: what to run.
+        folder: its folder, which exists.
+        sources: label -> arguments of `tvae.data.load`, the training set first.
+        keep: which checkpoints stay: ``last`` (final weights), ``none`` or ``all``.
+        emit: is given the records of training as they come, and how far evaluation is.
+
+    Raises:
+        OSError: the disk is full or went read-only; there is no result.
+    """
+    torch.set_num_threads(trial.threads)
+    if trial.device == "cuda":
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True)
+    files = TrialFolder(folder)
+    files.traceback.unlink(missing_ok=True)
+    try:
+        result = run(trial, files, sources, keep, emit, Stop())
+    except Diverged as error:
+        result = Result("diverged", str(error), trial.evaluation_key)
+    except Stopped:
+        result = Result("interrupted", "was asked to stop", trial.evaluation_key)
+    except Exception as error:  # the boundary of the process: a crash costs this trial alone
+        if isinstance(error, OSError) and error.errno in FULL:
+            raise
+        write_atomically(files.traceback, traceback.format_exc().encode())
+        result = Result("failed", _reason(error), trial.evaluation_key)
+    files.write_result(result)
+
+
+def _reason(error: Exception) -> str:
+    """The error in a line; torch's own for memory on a CPU is a mere RuntimeError."""
+    text = f"{type(error).__name__}: {error}"
+    memory = isinstance(error, MemoryError | torch.cuda.OutOfMemoryError)
+    return f"out of memory: {text}" if memory or "can't allocate memory" in text else text
+
+
+def run(
+    trial: Trial,
+    files: TrialFolder,
+    sources: dict[str, dict[str, Any]],
+    keep: str,
+    emit: Emit,
+    stop: Stop,
+) -> Result:
+    """Train where there are no final weights yet, evaluate, and say what was measured.
+
+    Raises:
+        Diverged: the loss was not finite.
+        Stopped: it was asked to.
+    """
+    device = torch.device(trial.device)
+    datasets = {label: data.load(**source) for label, source in sources.items()}
+    family = registry.families.build(trial.config["family"])
+    files.write_recipe(
+        {
+            "arm": trial.arm,
+            "stage": trial.stage,
+            "training": dict(trial.training),
+            "evaluation": dict(trial.evaluation),
+        },
+    )
+    model, facts = _model(trial, files, next(iter(datasets.values())), family, device, emit, stop)
+    started = time.perf_counter()
+    context = Context(
+        model=model,
+        family=family,
+        datasets=datasets,
+        split=trial.split,
+        seed=trial.seed,
+        facts=facts,
+        protocol=trial.data["protocol"],
+        cache=files.path.parent.parent / "classifiers",
+        progress=seldom(emit),
+    )
+    measurements: list[Measured] = []
+    for name, settings in trial.metrics.items():
+        reach("metric/begin")
+        metric = registry.metrics.make(name, **settings)
+        for found in metric(context) if metric.applies_to(model) else []:
+            # JSON has no NaN; None says "not applicable"
+            value = float(found.value) if np.isfinite(found.value) else None
+            measurements.append(
+                {
+                    "name": found.name,
+                    "value": value,
+                    "unit": found.unit,
+                    "direction": found.direction,
+                    "source": name,
+                }
+            )
+    if trial.stage == "confirm" and model.generates:
+        _write_arrays(files.pictures, pictures(context))
+    if context.outcomes:
+        _write_arrays(files.clusters, context.outcomes)
+    if keep != "all":
+        for path in files.path.glob("step-*.safetensors"):
+            path.unlink()
+    if keep == "none" and model.trains:
+        (files.path / FACTS).unlink()
+        (files.path / checkpoint.WEIGHTS).unlink()
+    facts.setdefault("seconds", 0.0)
+    facts["evaluation_seconds"] = time.perf_counter() - started
+    return Result("done", evaluation=trial.evaluation_key, measurements=measurements, facts=facts)
+
+
+def _write_arrays(path: Path, arrays: dict[str, Any]) -> None:
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)
+    write_atomically(path, buffer.getvalue())
+
+
+def _model(
+    trial: Trial,
+    files: TrialFolder,
+    dataset: data.Dataset,
+    family: Any,
+    device: torch.device,
+    emit: Emit,
+    stop: Stop,
+) -> tuple[Model, dict[str, float]]:
+    """The trained model and what its training cost; of one that is not trained, nothing.
+
+    Raises:
+        Diverged: the loss was not finite.
+        Stopped: it was asked to.
+    """
+    if trial.role == "reference":
+        return build(trial.config["model"], seed=trial.seed).to(device).eval(), {}
+    facts = _trained(files)
+    if facts is None:
+        _train(trial, files, dataset, family, device, emit, stop)
+        facts = _trained(files)
+        assert facts is not None
+    return checkpoint.load(files.path, device), facts
+
+
+def _trained(files: TrialFolder) -> dict[str, float] | None:
+    """The facts of a training that ended and left its weights; None where there are none."""
+    try:
+        facts = json.loads((files.path / FACTS).read_text())
+        digest = str(facts.pop("weights"))
+        numbers = {str(name): float(value) for name, value in facts.items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+    if checkpoint.intact(files.path, digest):
+        return numbers
+    files.note(f"the weights in {files.path} were not those that were written; trained again")
+    return None
+
+
+def _train(
+    trial: Trial,
+    files: TrialFolder,
+    dataset: data.Dataset,
+    family: Any,
+    device: torch.device,
+    emit: Emit,
+    stop: Stop,
+) -> None:
+    """Fit from the newest intact checkpoint, leave model and facts.
+
+    Raises:
+        Diverged: the loss was not finite.
+        Stopped: it was asked to; there is a checkpoint.
+    """
+    training = Training(**trial.config["trainer"])
+    state = State.start(build(trial.config["model"], seed=trial.seed).to(device), trial.seed)
+    saved, corrupt = checkpoint.latest_state(files.path)
+    if saved is not None:
+        state.load(*saved)
+    for path, message in corrupt.items():
+        files.note(f"{message}; continued from step {state.step}")
+        path.unlink()
+    records = files.records(up_to=state.step)
+    files.write_records(records)
+    before = records[-1]["seconds"] if records else 0.0
+
+    images = torch.tensor(dataset.train.images).unsqueeze(1).to(device)
+    started = time.perf_counter()
+    with files.curve.open("a") as curve, stop.asking() as wished:
+        for record in fit(
+            state,
+            images,
+            family,
+            training,
+            validate=Validation(dataset, trial.seed, device),
+            save=lambda state: checkpoint.save_state(files.path, state.step, *state.tensors()),
+            stop=wished,
+        ):
+            record["seconds"] += before
+            curve.write(json.dumps(record) + "\n")
+            curve.flush()
+            reach("curve/end")
+            emit(record)
+    seconds = before + time.perf_counter() - started
+    digest = checkpoint.save_model(files.path, state.model, trial.config["model"])
+    files.write_json(
+        FACTS,
+        {
+            "seconds": seconds,
+            "steps": training.steps,
+            "batch_size": training.batch_size,
+            "peak_mib": peak_mib(device),
+            "weights": digest,
+        },
+    )
+
+
+class Validation:
+    """The ELBO of x on a fixed subset of validation images: a curve that all arms share.
+
+    ``elbo = E[log p(x|z_0)] - KL[q_phi(z_0|x), pi]`` in nats per image, one sample each, the same
+    images and noise at every call.
+    """
+
+    def __init__(self, dataset: data.Dataset, seed: int, device: torch.device) -> None:
+        images = dataset.validation.images[:VALIDATION_IMAGES]
+        self.x = torch.tensor(images).unsqueeze(1).to(device).float() / 255
+        self.seed = seed
+
+    def __call__(self, model: Model) -> dict[str, float]:
+        """``elbo`` and its two parts, ``reconstruction`` and ``kl``."""
+        (q,) = model.posteriors([self.x], Streams(self.seed))
+        assert q.mean is not None
+        assert q.logvar is not None
+        zero = torch.zeros_like(q.mean)
+        kl = float(gaussian_kl(q.mean, q.logvar, zero, zero).mean())
+        reconstruction = float(bernoulli_nll(model.decoder(q.sample), self.x).mean())
+        return {"elbo": -reconstruction - kl, "reconstruction": reconstruction, "kl": kl}
+
+
+def peak_mib(device: torch.device) -> float:
+    """Peak memory in MiB: of the GPU if there is one, else of this process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10

@@ -1,0 +1,1 @@
+"""Study -> what runs next: trials and their keys, tuning, progress, forecasts."""

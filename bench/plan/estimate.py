@@ -1,0 +1,122 @@
+"""How long trials take: from those that have ended, or else from a step measured now."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from bench.plan.progress import Ending
+from bench.plan.trials import Trial
+from bench.study.schema import Study
+
+STEPS = 3
+"""Steps that are run to measure one; the first warms up and does not count."""
+
+DECODES = 1000
+"""Latents that are decoded to measure one."""
+
+AROUND = 2.0
+"""Seconds that a trial takes besides its steps and decodes: data, pictures, files."""
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Of an arm on this machine: seconds per step, and per latent that is decoded."""
+
+    step: float
+    decode: float
+
+
+class Estimate:
+    """Seconds that trials of a study take.
+
+    Args:
+        study: resolved.
+        endings: trials that have ended are the best measure of those to come.
+    """
+
+    def __init__(self, study: Study, endings: Iterable[Ending] = ()) -> None:
+        self.study = study
+        self.speeds: dict[str, Speed] = {}
+        self.seen: dict[tuple[str, str], list[float]] = {}
+        for ending in endings:
+            self.learn(ending)
+
+    def learn(self, ending: Ending) -> None:
+        """Take into account how long a trial took."""
+        facts = ending.result.facts
+        if ending.result.status == "done" and {"seconds", "evaluation_seconds"} <= {*facts}:
+            took = facts["seconds"] + facts["evaluation_seconds"] + AROUND
+            key = ending.trial.arm, ending.trial.stage
+            # of the same arm and stage only the hyperparameters differ
+            self.seen.setdefault(key, []).append(took)
+
+    def seconds(self, trial: Trial) -> float:
+        """That one trial takes from its start to its end, alone on its cores."""
+        seen = self.seen.get((trial.arm, trial.stage))
+        if seen:
+            return sum(seen) / len(seen)
+        if trial.arm not in self.speeds:
+            self.speeds[trial.arm] = self._speed(trial)
+        speed = self.speeds[trial.arm]
+        return trial.steps * speed.step + _decodes(trial) * speed.decode + AROUND
+
+    def _speed(self, trial: Trial) -> Speed:
+        try:
+            return measure(self.study, trial)
+        except Exception:  # what breaks here breaks in its trial, which says why
+            return Speed(0.0, 0.0)
+
+
+def _decodes(trial: Trial) -> int:
+    """Latents that the trial's metrics decode."""
+    from tvae import registry
+
+    return sum(
+        registry.metrics.make(name, **settings).decodes()
+        for name, settings in trial.metrics.items()
+    )
+
+
+def measure(study: Study, trial: Trial) -> Speed:
+    """The speed of a trial's model on this machine, from a few steps on real images."""
+    import torch
+
+    from tvae import registry
+    from tvae.models.base import build
+    from tvae.trainer import State, Training, fit
+
+    torch.set_num_threads(trial.threads)
+    device = torch.device(trial.device)
+    images = _images(tuple(study.data.source(trial.data["train"]).items())).to(device)
+    training = Training(**{**trial.config["trainer"], "steps": STEPS, "record_every": 1})
+    state = State.start(build(trial.config["model"], seed=0).to(device), 0)
+    family = registry.families.build(trial.config["family"])
+    marks = [_now(device) for _ in fit(state, images, family, training)]
+
+    x = images[:1].float() / 255
+    z = torch.zeros(DECODES, trial.config["model"]["latent_dim"], device=device)
+    began = _now(device)
+    with torch.no_grad():
+        state.model.log_likelihood(z, x.expand(DECODES, -1, -1, -1))
+    return Speed((marks[-1] - marks[0]) / (STEPS - 1), (_now(device) - began) / DECODES)
+
+
+def _now(device: Any) -> float:
+    if device.type == "cuda":
+        import torch
+
+        torch.cuda.synchronize()
+    return time.perf_counter()
+
+
+@cache
+def _images(source: tuple[tuple[str, Any], ...]) -> Any:
+    import torch
+
+    from tvae import data
+
+    return torch.tensor(data.load(**dict(source)).train.images).unsqueeze(1)

@@ -1,0 +1,142 @@
+"""The machine and the data that a study meets: looked at once, before any computing."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from bench.plan.keys import digest
+from bench.plan.trials import World
+from bench.study.schema import REPOSITORY, ConfigError, Problem, Study
+
+LIBRARIES = (
+    "torch", "torchvision", "numpy", "scipy", "scikit-learn", "scikit-image", "optuna", "mlflow",
+    "pandas", "tvae-bench",
+)  # fmt: skip
+
+
+def look(study: Study) -> World:
+    """Digests of the data, torch's version and the device that ``auto`` means here.
+
+    Raises:
+        ConfigError: data that are missing or corrupt, or a device that is not there.
+    """
+    problems: list[Problem] = []
+    found = {}
+    for label in study.labels:
+        source = study.data.source(label)
+        name = source.pop("name")
+        try:
+            found[label] = digest({"source": name, "files": _available(study, name, source)})
+        except ValueError as error:
+            problems.append(Problem(f"data ({name})", str(error)))
+    device = study.device
+    try:
+        device_type = choose_device(device)
+    except ValueError as error:
+        problems.append(Problem("device", str(error)))
+    if problems:
+        raise ConfigError(problems)
+    return World(found, importlib.metadata.version("torch"), device_type)
+
+
+def _available(study: Study, name: str, source: dict[str, Any]) -> Mapping[str, str]:
+    from tvae import data
+
+    root, options = source.pop("root"), source
+    try:
+        checked = data.available(name, root, **options)
+    except data.MissingData:
+        if not study.data.download:
+            raise
+        data.fetch(name, root, **options)
+        checked = data.available(name, root, **options)
+    # a path says where the data are, not what they are
+    contents = sorted((Path(path).name.removesuffix(".gz"), sha) for path, sha in checked.items())
+    return {"options": str(sorted(options.items())), **dict(contents)}
+
+
+def choose_device(wanted: str) -> str:
+    """The device type that `wanted` means on this machine.
+
+    Raises:
+        ValueError: it is not there.
+    """
+    import torch
+
+    there = {
+        "cpu": True,
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+    }
+    if wanted == "auto":
+        return "cuda" if there["cuda"] else "cpu"
+    if not there[wanted]:
+        have = ", ".join(name for name, present in there.items() if present)
+        raise ValueError(f"{wanted} is not available here (there is {have})")
+    return wanted
+
+
+def count_workers(study: Study, world: World) -> int:
+    """Trials at once: workers x threads = cores; one per GPU where GPUs train."""
+    if world.device == "cuda":
+        import torch
+
+        return max(1, torch.cuda.device_count())
+    return max(1, cores() // study.threads)
+
+
+def cores() -> int:
+    """Processors that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def describe(study: Study, world: World) -> dict[str, Any]:
+    """What a reader needs to judge or repeat the run: versions, commit, machine, data digests."""
+    return {
+        "python": platform.python_version(),
+        **{name: _version(name) for name in LIBRARIES},
+        "commit": _git("rev-parse", "HEAD") or "unknown",
+        "tree": "modified" if _git("status", "--porcelain") else "clean",
+        "system": platform.platform(),
+        "processor": _processor(),
+        "cores": cores(),
+        "device": world.device,
+        "threads": study.threads,
+        **{f"data digest of {label}": sha for label, sha in world.data.items()},
+    }
+
+
+def _version(name: str) -> str:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _git(*arguments: str) -> str:
+    """What git says of the repository, nothing where there is none."""
+    if not (REPOSITORY / ".git").exists():
+        return ""
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(REPOSITORY), *arguments], capture_output=True, text=True, check=False
+        )
+    except OSError:
+        return ""
+    return done.stdout.strip()
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    for line in info.read_text().splitlines() if info.exists() else []:
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

@@ -1,0 +1,1 @@
+"""What can be plugged in: listed, described, begun, checked."""

@@ -1,0 +1,1 @@
+"""Study file -> Study: read, merged, checked, resolved."""

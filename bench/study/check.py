@@ -1,0 +1,384 @@
+"""What is wrong with a configuration, in words for the person who wrote it."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache
+from typing import Any, get_args, get_type_hints
+
+from pydantic import BaseModel, ValidationError, create_model
+
+from bench.study.schema import (
+    PLUGINS,
+    Arm,
+    ArmData,
+    Problem,
+    Section,
+    Study,
+    Trainer,
+    Tree,
+    options_of,
+    plugin,
+)
+from tvae import registry
+from tvae.registry import Registry, unknown_name
+
+PIXELS = 28
+"""Height and width of the images that a model is trained on."""
+
+WORDING = {
+    "missing": "is missing",
+    "int_type": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "float_type": "must be a number",
+    "finite_number": "must be a finite number",
+    "bool_type": "must be true or false",
+    "string_type": "must be text",
+    "string_too_short": "must not be empty",
+    "list_type": "must be a list",
+    "tuple_type": "must be a list",
+    "dict_type": "must be a mapping of names to values",
+    "mapping_type": "must be a mapping of names to values",
+    "model_type": "must be a mapping of names to values",
+    "literal_error": "must be {expected}",
+    "greater_than_equal": "must be at least {ge}",
+    "greater_than": "must be more than {gt}",
+    "less_than_equal": "must be at most {le}",
+    "less_than": "must be less than {lt}",
+    "too_short": "must have {min_length} or more entries",
+    "too_long": "must have {max_length} or fewer entries",
+    "value_error": "{error}",
+}
+"""pydantic's kinds of error in our words."""
+
+
+def validate(
+    schema: type[Any], tree: Mapping[str, Any], problems: list[Problem], what: str = "key"
+) -> Any:
+    """The section, or None with what is wrong with it added to `problems`.
+
+    Args:
+        schema: of the section.
+        tree: plain data.
+        problems: see above.
+        what: a field is called in messages.
+    """
+    try:
+        # JSON has no tuples, so strict validation of JSON takes a list for one
+        return schema.model_validate_json(json.dumps(tree))
+    except ValidationError as error:
+        # alternatives of one field fail one by one
+        wrong: dict[tuple[str, str], dict[str, None]] = {}
+        for entry in error.errors():
+            path, message, got = _described(schema, entry, tree, what)
+            wrong.setdefault((path, got), {})[message] = None
+        problems += [
+            Problem(path, " or ".join(messages) + got) for (path, got), messages in wrong.items()
+        ]
+    return None
+
+
+def _described(schema: type[BaseModel], entry: Any, tree: Any, what: str) -> tuple[str, str, str]:
+    """(path, what is wrong there, what was given) of one of pydantic's errors."""
+    kind, location = entry["type"], entry["loc"]
+    if kind == "extra_forbidden":
+        fields = _fields(schema, location[:-1])
+        message = str(unknown_name(what, str(location[-1]), fields))
+        return ".".join(map(str, location)), message, ""
+    message = WORDING.get(kind, entry["msg"][0].lower() + entry["msg"][1:])
+    limits = {
+        name: int(value) if isinstance(value, float) and value.is_integer() else value
+        for name, value in entry.get("ctx", {}).items()
+    }
+    message = message.format(**limits)
+    path: list[str] = []
+    for part in location:
+        # past what was given, pydantic names the alternative that it tried
+        if kind != "missing" and not isinstance(tree, Mapping | list):
+            break
+        path.append(str(part))
+        tree = tree[part] if part in tree or isinstance(part, int) else None
+    got = "" if kind in ("missing", "string_too_short") else f", got {_shown(entry['input'])}"
+    return ".".join(path), message, got
+
+
+def _shown(value: Any, most: int = 60) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= most else f"{text[:most]}..."
+
+
+def _fields(schema: Any, location: Iterable[Any]) -> list[str]:
+    """The fields of the (nested) section at a location of a validation error."""
+    for part in location:
+        field = getattr(schema, "model_fields", {}).get(part)
+        if field is not None:
+            schema = _section_in(field.annotation)
+    return list(getattr(schema, "model_fields", {}))
+
+
+def _section_in(annotation: Any) -> Any:
+    """The section that an annotation speaks of, as deep inside as it may be, or None."""
+    if inspect.isclass(annotation) and issubclass(annotation, BaseModel):
+        return annotation
+    return next(filter(None, map(_section_in, get_args(annotation))), None)
+
+
+def data_labels() -> list[str]:
+    """The data sets that a study can name: without the size, which the budget decides."""
+    from tvae import data
+
+    names = data.names()
+    return [n for n in names if not (n.endswith("_small") and n.removesuffix("_small") in names)]
+
+
+def check_names(study: Study, dropped: set[str]) -> list[Problem]:
+    """Data sets and arms that there are not, or twice; `dropped` are the arms left out."""
+    from tvae import data
+
+    problems: list[Problem] = []
+
+    def known(path: str, what: str, name: str, names: list[str]) -> None:
+        if name in names:
+            return
+        if name in dropped:
+            message = f"the arm {name!r} is left out; keep it, or name one of {', '.join(names)}"
+        else:
+            message = str(unknown_name(what, name, names))
+        problems.append(Problem(path, message))
+
+    labels = data_labels()
+    sections = {"data": study.data} | {
+        f"{role}.{name}.data": study.data_of(arm)
+        for role, arms in (("arms", study.arms), ("baselines", study.baselines))
+        for name, arm in arms.items()
+        if arm.data != ArmData()
+    }
+    for path, section in sections.items():
+        known(f"{path}.train", "data set", section.train, labels)
+        for i, label in enumerate(section.transfer):
+            known(f"{path}.transfer.{i}", "data set", label, labels)
+        if section.train in labels:
+            pixels = data.source(section.source(section.train)["name"]).pixels
+            if pixels != PIXELS:
+                message = f"its images have {pixels} pixels a side, the models take {PIXELS}"
+                message += f"; {section.train} can be transfer"
+                problems.append(Problem(f"{path}.train", message))
+    if study.data.variants != 1 and {*study.labels} <= {*labels}:
+        sources = [study.data.source(label) for label in study.labels]
+        if not any("variants" in source for source in sources):
+            names = ", ".join(source["name"] for source in sources)
+            problems.append(Problem("data.variants", f"none of {names} comes in variants"))
+    arms = [*study.arms, *study.baselines]
+    for name in study.baselines:
+        if name in study.arms:
+            problems.append(Problem(f"baselines.{name}", "is also the name of an arm"))
+    for side in ("treatment", "control"):
+        known(f"primary.{side}", "arm", getattr(study.primary, side), arms)
+    if study.primary.treatment == study.primary.control:
+        problems.append(Problem("primary", "treatment and control are the same arm"))
+    for i, pair in enumerate(study.secondary.contrasts):
+        for name in pair:
+            known(f"secondary.contrasts.{i}", "arm", name, arms)
+    if len(study.seeds) != len(set(study.seeds)):
+        problems.append(Problem("seeds", f"must differ, got {_shown(study.seeds)}"))
+    return problems + _check_tuning(study)
+
+
+def _check_tuning(study: Study) -> list[Problem]:
+    """Seeds that tuning shares with confirmation, and settings of metrics that there are not."""
+    problems: list[Problem] = []
+    tune = study.tune
+    if len(tune.seeds) != len(set(tune.seeds)):
+        problems.append(Problem("tune.seeds", f"must differ, got {_shown(tune.seeds)}"))
+    both = sorted({*tune.seeds} & {*study.seeds})
+    if both:
+        message = f"{_shown(both)} are confirmation seeds, which tuning must not see"
+        problems.append(Problem("tune.seeds", message))
+    for name in tune.metrics:
+        if name not in study.metrics:
+            message = str(unknown_name("metric of this study", name, study.metrics))
+            problems.append(Problem(f"tune.metrics.{name}", message))
+    return problems
+
+
+def check_plugins(study: Study) -> list[Problem]:
+    """Plugins that there are not, and options that one does not have or refuses.
+
+    Found by making each once, without memory for its weights.
+    """
+    problems: list[Problem] = []
+    metrics = {
+        name: _make(
+            registry.metrics, {"name": name, **options}, _below(f"metrics.{name}"), problems
+        )
+        for name, options in study.metrics.items()
+    }
+    for role, section in (("arms", study.arms), ("baselines", study.baselines)):
+        for name, arm in section.items():
+            _check_arm(study, arm, f"{role}.{name}", problems)
+    problems += _check_shared(study)
+    for name, options in study.tune.metrics.items():
+        if name in study.metrics:
+            options = {"name": name, **study.metrics[name], **options}
+            _make(registry.metrics, options, _below(f"tune.metrics.{name}"), problems)
+    if None not in metrics.values() and {*study.labels} <= {*data_labels()}:
+        measured = {
+            name: which
+            for metric in metrics.values()
+            for name, which in metric.directions(study.labels).items()
+        }
+        named = [
+            ("primary.metric", study.primary.metric),
+            *((f"secondary.metrics.{m}", m) for m in study.secondary.metrics),
+        ]
+        if study.tune.metric is not None:
+            named.append(("tune.metric", study.tune.metric))
+        for path, metric in named:
+            if metric not in measured:
+                problems.append(Problem(path, str(unknown_name("metric", metric, measured))))
+        aim = study.tune.metric or study.primary.metric
+        if measured.get(aim) == "none" and (study.tune.trials or study.tune.metric):
+            message = f"{aim} is better neither higher nor lower, so it cannot be optimised"
+            problems.append(Problem("tune.metric", message))
+    # what follows reads configurations whose plugins are there
+    return problems or [*_check_twins(study), *_check_fixed(study)]
+
+
+def _check_twins(study: Study) -> list[Problem]:
+    """Arms of one training that are to be measured on different data: they share a folder."""
+    problems, seen = [], dict[str, tuple[str, list[str]]]()
+    for name, arm in study.every_arm.items():
+        data = study.data_of(arm)
+        first, labels = seen.setdefault(
+            repr((study.expanded(arm), data.train)), (name, data.labels)
+        )
+        if labels != data.labels:
+            message = f"is the same training as {first!r}, measured on other data; list all of it"
+            message += " in both arms' data.transfer"
+            role = "arms" if name in study.arms else "baselines"
+            problems.append(Problem(f"{role}.{name}.data.transfer", message))
+    return problems
+
+
+def _check_fixed(study: Study) -> list[Problem]:
+    """Paths that tuning should leave alone and would not search anyway."""
+    if not study.tune.fixed or not study.tune.trials:
+        return []
+    from bench.plan.tuning import search_space
+
+    free = study.model_copy(update={"tune": study.tune.model_copy(update={"fixed": []})})
+    known = {path for arm in free.every_arm.values() for path in search_space(free, arm)}
+    return [
+        Problem(f"tune.fixed.{i}", str(unknown_name("value that is tuned", path, known)))
+        for i, path in enumerate(study.tune.fixed)
+        if path not in known
+    ]
+
+
+def _check_shared(study: Study) -> list[Problem]:
+    """Shared options of the model that no arm's model has."""
+    names = {arm.model.get("name", study.model.get("name")) for arm in study.every_arm.values()}
+    options = [options_of(registry.models, name) for name in sorted(map(str, names))]
+    if None in options:
+        return []  # a model that there is not is reported with its arm
+    known = {"name", *(option for found in options for option in found or [])} - {"seed"}
+    return [
+        Problem(f"model.{name}", str(unknown_name("option of every model here:", name, known)))
+        for name in study.model
+        if name not in known
+    ]
+
+
+def _check_arm(study: Study, arm: Arm, path: str, problems: list[Problem]) -> None:
+    """Make an arm's family, model and the model's plugins; `path` is the arm's own."""
+    config = study.configuration(arm)
+    model = config["model"]
+
+    def where(option: str) -> str:
+        if not option:
+            return f"{path}.model"
+        # what no arm says, the study does
+        return f"{path}.model.{option}" if option in arm.model else f"model.{option}"
+
+    family = _below(f"{path}.family" if arm.family else "family")
+    made = [_make(registry.families, config["family"], family, problems)]
+    found: list[Problem] = []
+    validate(Trainer, config["trainer"], found)
+    problems += [Problem(f"{path}.trainer.{p.path}", p.message) for p in found]
+    for option, plugins in PLUGINS.items():
+        reference = plugin(model.get(option))
+        if not isinstance(reference, Mapping):
+            continue
+        shared = {}
+        if plugins is registry.latent_transforms and "latent_dim" in model:
+            shared = {"latent_dim": model["latent_dim"]}
+
+        def within(name: str, option: str = option, shared: Tree = shared) -> str:
+            return where(name) if name in shared else _below(where(option))(name)
+
+        made.append(_make(plugins, {**reference, **shared}, within, problems))
+    if None not in made:
+        _make(registry.models, model, where, problems)
+
+
+def _below(path: str) -> Callable[[str], str]:
+    return lambda option: f"{path}.{option}" if option else path
+
+
+def _make(
+    plugins: Registry[Any], options: Tree, where: Callable[[str], str], problems: list[Problem]
+) -> Any:
+    """The plugin, or None with what is wrong added to `problems`.
+
+    Args:
+        plugins: its kind.
+        options: its ``name`` and options.
+        where: the path of an option, and that of the plugin for an empty name.
+        problems: see above.
+    """
+    import torch
+
+    options = dict(options)
+    name = options.pop("name", None)
+    if not isinstance(name, str):
+        problems.append(Problem(where(""), f"must name a {plugins.kind}, got {_shown(name)}"))
+        return None
+    try:
+        owner: Any = plugins.get(name)
+    except ValueError as error:
+        cause = f" ({error.__cause__})" if error.__cause__ else ""
+        problems.append(Problem(where(""), f"{error}{cause}"))
+        return None
+    found: list[Problem] = []
+    checked = validate(
+        options_schema(owner), options, found, f"option of the {plugins.kind} {name!r}:"
+    )
+    problems += [Problem(where(p.path), p.message) for p in found]
+    if checked is None:
+        return None
+    try:
+        with torch.device("meta"):
+            return owner(**{option: getattr(checked, option) for option in options})
+    except Exception as error:  # a constructor refuses in as many ways as there are plugins
+        option, _, message = str(error).partition(" ")
+        if isinstance(error, ValueError) and option in options:
+            problems.append(Problem(where(option), message))
+        else:
+            problems.append(Problem(where(""), str(error) or type(error).__name__))
+    return None
+
+
+@cache
+def options_schema(owner: type[Any]) -> type[BaseModel]:
+    """The options of a constructor as a schema, from its signature and type hints."""
+    hints = get_type_hints(owner.__init__)
+    fields: Tree = {}
+    for name, parameter in list(inspect.signature(owner.__init__).parameters.items())[1:]:
+        # the seed is the trial's, no option
+        if name == "seed" or parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            continue
+        default = ... if parameter.default is parameter.empty else parameter.default
+        fields[name] = (hints.get(name, Any), default)
+    return create_model(owner.__name__, __base__=Section, **fields)

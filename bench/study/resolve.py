@@ -1,0 +1,262 @@
+"""From a study's file and overrides to a resolved study.
+
+Merged in this order, later wins: the budget, the study file, the command line. Every error is
+reported at once, each with its path and, for a name, a near match.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from itertools import product
+from math import prod
+from typing import Any
+
+from bench.study.check import check_names, check_plugins, validate
+from bench.study.files import (
+    budget_names,
+    delete,
+    find,
+    parse_overrides,
+    read_study,
+    read_yaml,
+    study_names,
+)
+from bench.study.schema import (
+    MOST_TRIALS,
+    ConfigError,
+    Execution,
+    Factors,
+    Problem,
+    Study,
+    Tree,
+    merge,
+)
+from tvae.registry import unknown_name
+
+
+def resolve(arguments: Iterable[str]) -> tuple[Study, Execution]:
+    """The study and its execution that the command line asks for.
+
+    Raises:
+        ConfigError: anything wrong with it, everything at once.
+    """
+    problems: list[Problem] = []
+    overrides, deletions = parse_overrides(arguments, problems)
+    # before anything that may name a plugin is read
+    _add_files(overrides.get("plugins", []), problems)
+    name = overrides.pop("study", None)
+    if not isinstance(name, str) or not name:
+        names = "|".join(study_names())
+        raise ConfigError(
+            [*problems, Problem("study", f"name one: study={names}, or a file's path")]
+        )
+    try:
+        file = read_study(name)
+    except ConfigError as error:
+        raise ConfigError([*problems, *error.problems]) from error
+    execution = {key: overrides.pop(key) for key in Execution.model_fields if key in overrides}
+    selections = {
+        role: [str(name) for name in overrides.pop(role)]
+        for role in ("arms", "baselines")
+        if isinstance(overrides.get(role), list)
+    }
+    file["baselines"] = _baselines(file.get("baselines", {}), problems)
+    below = _budget(overrides.get("budget", file.get("budget", "quick")), problems)
+    # a budget may set what a metric costs; which metrics there are is the study's
+    if isinstance(file.get("metrics"), Mapping):
+        known = file["metrics"]
+        below["metrics"] = {k: v for k, v in below.get("metrics", {}).items() if k in known}
+    before = merge(below, file)
+    tree = merge(before, overrides)
+    for path in deletions:
+        delete(tree, path, problems)
+    most = execution.get("max_trials", MOST_TRIALS)
+    before, tree = (_crossed(t, most, found) for t, found in ((before, []), (tree, problems)))
+    tree = _matched(tree, problems)
+    _select(tree, selections, problems)
+    dropped = _arms(before) - _arms(tree)
+    _drop_contrasts(tree, dropped)
+
+    study = _study(tree, before, problems)
+    options = validate(Execution, execution, problems)
+    if study is not None:
+        count = count_trials(study)
+        if options is not None and count > options.max_trials:
+            problems.append(Problem("max_trials", _too_many(count, options.max_trials)))
+        problems += check_names(study, dropped)
+        problems += check_plugins(study)
+    if problems or study is None or options is None:
+        raise ConfigError(problems)
+    return study, options
+
+
+def _add_files(files: Any, problems: list[Problem]) -> None:
+    """Make the plugins of the command line's ``plugins=`` known."""
+    given = [files] if isinstance(files, str) else files
+    for file in given if isinstance(given, list) else []:
+        from bench.plugins import add
+
+        try:
+            add(str(file))
+        except ValueError as error:
+            cause = (
+                f" ({type(error.__cause__).__name__}: {error.__cause__})" if error.__cause__ else ""
+            )
+            problems.append(Problem("plugins", f"{error}{cause}"))
+
+
+def count_trials(study: Study) -> int:
+    """Trials of the whole matrix: each arm's candidates at each tuning seed, and its seeds."""
+    trained = [name for name in study.every_arm if study.role(name) != "reference"]
+    tuning = study.tune.trials * len(study.tune.seeds) * len(trained)
+    return tuning + len(study.seeds) * len(study.every_arm)
+
+
+def _too_many(count: int, most: int) -> str:
+    return f"the matrix has {count:,} trials, more than {most:,}; max_trials={count} runs it"
+
+
+def _crossed(tree: Tree, most: Any, problems: list[Problem]) -> Tree:
+    """`tree` with an arm for every combination of the levels of its ``factors``.
+
+    A level is what an arm would say; levels of different factors are merged in their order. Arms
+    that the study spells out are merged over the crossing's.
+
+    Args:
+        tree: of the study.
+        most: arms; nothing above that is expanded.
+        problems: is added what is wrong.
+    """
+    tree = dict(tree)
+    factors = tree.pop("factors", {})
+    found: list[Problem] = []
+    levels = validate(Factors, {"factors": factors}, found)
+    problems += found
+    if levels is None or not levels.factors:
+        return tree
+    cells = prod(map(len, levels.factors.values()))
+    if isinstance(most, int) and cells > most:
+        problems.append(Problem("factors", _too_many(cells, most)))
+        return tree
+    arms: Tree = {}
+    for cell in product(*(factors[factor].items() for factor in levels.factors)):
+        arm: Tree = {}
+        for _, change in cell:
+            arm = merge(arm, change)
+        summaries = [change.get("summary", name) for name, change in cell]
+        arm |= {
+            "summary": "; ".join(map(str, summaries)),
+            "levels": dict(zip(levels.factors, (name for name, _ in cell), strict=True)),
+        }
+        arms["-".join(name for name, _ in cell)] = arm
+    if len(arms) < cells:
+        problems.append(Problem("factors", "two combinations of levels make arms of one name"))
+    spelled = tree.get("arms", {})
+    return {**tree, "arms": merge(arms, spelled) if isinstance(spelled, Mapping) else spelled}
+
+
+def _matched(tree: Tree, problems: list[Problem]) -> Tree:
+    """`tree` with its arms' capacities matched, if it asks for that and is sound.
+
+    Before arms are selected: a trial is the same whatever other arms run beside it.
+    """
+    if tree.get("capacity", "own") == "own":
+        return tree
+    study = validate(Study, tree, [])
+    if study is None or check_plugins(study):
+        return tree  # which is said where the study is checked
+    from bench.study.capacity import match
+
+    try:
+        return match(tree, study)
+    except ConfigError as error:
+        problems += error.problems
+        return tree
+
+
+def _budget(name: Any, problems: list[Problem]) -> Tree:
+    """The file of a budget; of an unknown one, that of another, so that the rest is checked too."""
+    path = find(f"budgets/{name}.yaml")
+    if path is None:
+        if isinstance(name, str):  # or the schema says so
+            problems.append(Problem("budget", str(unknown_name("budget", name, budget_names()))))
+        path = find("budgets/quick.yaml")
+    below = read_yaml(path) if path else {}
+    for key in ("summary", "warning"):
+        below[f"budget_{key}"] = below.pop(key, "")
+    return below
+
+
+def _baselines(given: Any, problems: list[Problem]) -> Any:
+    """Names of ``baselines.yaml`` looked up; a mapping is taken as it is."""
+    if not isinstance(given, list):
+        return given
+    path = find("baselines.yaml")
+    known = read_yaml(path) if path else {}
+    for name in given:
+        if str(name) not in known:
+            problems.append(Problem("baselines", str(unknown_name("baseline", str(name), known))))
+    return {str(name): known[str(name)] for name in given if str(name) in known}
+
+
+def _select(tree: Tree, selections: Mapping[str, list[str]], problems: list[Problem]) -> None:
+    """Keep the selected arms and baselines."""
+    for role, chosen in selections.items():
+        known = tree.get(role)
+        if role == "baselines":
+            path = find("baselines.yaml")
+            known = merge(read_yaml(path) if path else {}, known if known else {})
+        if not isinstance(known, Mapping):
+            continue
+        for name in chosen:
+            if name not in known:
+                problems.append(Problem(role, str(unknown_name(role[:-1], name, known))))
+        kept = {name: known[name] for name in chosen if name in known}
+        # where every name is unknown, that is the mistake, not an empty selection
+        tree[role] = kept if kept or not chosen else known
+
+
+def _arms(tree: Tree) -> set[str]:
+    """The names of arms and baselines."""
+    sections = (tree.get(role) for role in ("arms", "baselines"))
+    return {name for section in sections if isinstance(section, Mapping) for name in section}
+
+
+def _drop_contrasts(tree: Tree, dropped: set[str]) -> None:
+    """Leave out the secondary contrasts with arms that were."""
+    secondary = tree.get("secondary")
+    if isinstance(secondary, Mapping) and isinstance(secondary.get("contrasts"), list):
+        contrasts = [
+            pair
+            for pair in secondary["contrasts"]
+            if not (isinstance(pair, list) and dropped & {str(name) for name in pair})
+        ]
+        tree["secondary"] = {**secondary, "contrasts": contrasts}
+
+
+def _study(tree: Tree, before: Tree, problems: list[Problem]) -> Study | None:
+    """The study; where `tree` is none, what is wrong is set aside to let the rest be checked.
+
+    Args:
+        tree: the whole configuration.
+        before: the same before the command line's changes.
+        problems: is added what is wrong.
+    """
+    found: list[Problem] = []
+    study = validate(Study, tree, found)
+    problems += found
+    if study is None:
+        for problem in found:
+            tree = _without(tree, before, problem.path.split("."))
+        study = validate(Study, tree, [])
+    return study  # type: ignore[no-any-return]
+
+
+def _without(tree: Tree, before: Any, path: list[str]) -> Tree:
+    """`tree` with the entry at `path` as it is in `before`, or without it."""
+    key, *rest = path
+    instead = before.get(key) if isinstance(before, Mapping) else None
+    if rest and isinstance(tree.get(key), dict):
+        return {**tree, key: _without(tree[key], instead, rest)}
+    out = {name: value for name, value in tree.items() if name != key}
+    return out if instead is None else {**out, key: instead}

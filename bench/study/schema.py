@@ -1,0 +1,444 @@
+"""The schema of a study and of its execution, and how configurations merge."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+)
+
+from tvae import registry
+from tvae.registry import Registry
+
+Tree = dict[str, Any]
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+PLUGINS: dict[str, Registry[Any]] = {
+    "latent_transform": registry.latent_transforms,
+    "coherence": registry.divergences,
+    "prior": registry.divergences,
+}
+"""Options of a model that name a plugin."""
+
+LARGEST_SEED = 2**31 - 1
+MOST_SEEDS = 10_000
+FIRST_TUNING_SEED = 1_000_000
+"""Where counted tuning seeds start: beyond every counted confirmation seed."""
+MOST_TRIALS = 10_000
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing wrong with a configuration, at a dotted path."""
+
+    path: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.message}" if self.path else self.message
+
+
+class ConfigError(ValueError):
+    """Everything that is wrong with a configuration, at once."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = list(dict.fromkeys(problems))
+        super().__init__("\n".join(map(str, self.problems)))
+
+
+def plugin(reference: Any) -> Any:
+    """A plugin reference as a mapping: ``NAME`` -> ``{"name": "NAME"}``."""
+    return {"name": reference} if isinstance(reference, str) else reference
+
+
+def counted(seeds: Any, first: int = 0) -> Any:
+    """A number of seeds as the list of them: 3 -> [0, 1, 2], or from `first` on.
+
+    Raises:
+        ValueError: neither a number above 0 nor a list.
+    """
+    if isinstance(seeds, list):
+        return seeds
+    if not isinstance(seeds, int) or isinstance(seeds, bool) or not 1 <= seeds <= MOST_SEEDS:
+        raise ValueError(f"must be a list of seeds, or how many, 1 to {MOST_SEEDS}")
+    return list(range(first, first + seeds))
+
+
+Plugin = Annotated[Tree, BeforeValidator(plugin)]
+Settings = Annotated[Tree, BeforeValidator(lambda given: {} if given is None else given)]
+Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED)]
+
+
+class Section(BaseModel):
+    """Strict: no unknown keys, no conversions between types; immutable."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class Data(Section):
+    """What is trained and tested on.
+
+    Attributes:
+        train: the training set, whose validation and test images are measured too.
+        transfer: data sets that an embedding is tested on besides.
+        size: ``small``: the included subset of a data set that has one; ``full``: all of it.
+        root: a folder in which full data sets are looked for first.
+        download: fetch a full data set that is nowhere to be found.
+        variants: images made of each original, of data sets that are made (AffNIST).
+        protocol: how a model of 28 pixels reads images of 40: ``resize`` them, take their middle
+            (``centre_crop``), or run the encoder on all 40 (``native``).
+    """
+
+    train: str
+    transfer: list[str] = []
+    size: Literal["small", "full"] = "small"
+    root: str | None = None
+    download: bool = False
+    variants: Annotated[int, Field(ge=1)] = 1
+    protocol: Literal["resize", "centre_crop", "native"] = "resize"
+
+    @property
+    def labels(self) -> list[str]:
+        """The data sets' names without their size, the training set first."""
+        return list(dict.fromkeys([self.train, *self.transfer]))
+
+    def source(self, label: str) -> Tree:
+        """What `tvae.data.load` takes for `label` at this size, the name of the data included."""
+        from tvae import data
+
+        small = f"{label}_small"
+        name = small if self.size == "small" and small in data.names() else label
+        options = {"variants": self.variants} if "variants" in data.source(name).options else {}
+        return {"name": name, "root": self.root, **options}
+
+
+class Trainer(Section):
+    """How to train; see `tvae.trainer.Training`.
+
+    Attributes:
+        steps: optimiser steps of each trial.
+        batch_size: images of a step; the last, smaller batch of an epoch is left out.
+        learning_rate: Adam's, at the start.
+        schedule: ``halving`` halves it every `halve_every` epochs (the paper's); ``cosine`` lets it
+            fall to 0 at the last step; ``constant`` leaves it.
+        halve_every: epochs.
+        wide_rate: factor on the learning rate of the wide networks, q_psi and h_xi.
+        record_every: steps between two points of the training curves.
+        checkpoint_every: steps between two checkpoints; 0: none.
+    """
+
+    steps: Annotated[int, Field(ge=1)]
+    batch_size: Annotated[int, Field(ge=2)] = 100
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-3
+    schedule: Literal["halving", "cosine", "constant"] = "cosine"
+    halve_every: Annotated[int, Field(ge=1)] = 50
+    wide_rate: Annotated[float, Field(gt=0)] = 1.0
+    record_every: Annotated[int, Field(ge=1)] = 100
+    checkpoint_every: Annotated[int, Field(ge=0)] = 500
+
+
+class ArmData(Section):
+    """What an arm may change of the study's data.
+
+    Attributes:
+        train: the training set; None: the study's.
+        transfer: data sets that the embedding is tested on besides; None: the study's.
+    """
+
+    train: str | None = None
+    transfer: list[str] | None = None
+
+
+class Arm(Section):
+    """One arm or baseline: what it changes of the study's shared configuration.
+
+    Attributes:
+        summary: in words.
+        published: the label of the paper's model that it repeats.
+        data: what it is trained and tested on, where that differs.
+        model: merged into the study's.
+        family: likewise.
+        trainer: likewise.
+        levels: factor -> level, for an arm of a crossing.
+    """
+
+    summary: str = ""
+    published: str = ""
+    data: ArmData = ArmData()
+    model: Tree = {}
+    family: Plugin | None = None
+    trainer: Tree = {}
+    levels: dict[str, str] = {}
+
+
+class Factors(Section):
+    """The crossing in a study file: factor -> level -> what the level changes, as an arm would.
+
+    The first level of a factor is what its other levels are compared with. The arms that are made
+    are named by their levels, joined by ``-``; ``arms`` may change them and add others.
+
+    Attributes:
+        factors: what is crossed; every combination of levels makes an arm.
+    """
+
+    factors: dict[str, Annotated[dict[str, Arm], Field(min_length=1)]] = {}
+
+
+class Primary(Section):
+    """The one contrast and metric that the study is about, named before it runs.
+
+    Attributes:
+        treatment: an arm or baseline.
+        control: what it is compared with; differences are treatment - control.
+        metric: by the name it has in the report, such as ``knn/affnist``.
+        equivalence: half-width of the region of practical equivalence, in the metric's unit.
+    """
+
+    treatment: str
+    control: str
+    metric: str
+    equivalence: Annotated[float, Field(ge=0)]
+
+
+class Secondary(Section):
+    """The declared family of further comparisons.
+
+    All of them are one family, adjusted by Holm.
+
+    Attributes:
+        contrasts: pairs of treatment and control, compared on the primary metric.
+        metrics: metric -> half-width of its region of practical equivalence, for the primary
+            contrast on other metrics.
+    """
+
+    contrasts: list[tuple[str, str]] = []
+    metrics: dict[str, Annotated[float, Field(ge=0)]] = {}
+
+
+class Tune(Section):
+    """How arms are tuned before they are compared, every arm and baseline with the same budget.
+
+    Attributes:
+        trials: candidates for each arm, the first being its defaults; 0: no tuning.
+        seeds: every candidate is trained at each of them; none is a confirmation seed.
+        steps: of each training; None: as many as in confirmation.
+        metric: what is optimised, on validation data; None: the study's primary metric.
+        metrics: settings of metrics that differ while tuning.
+        sampler: proposes candidates.
+        pruner: stops candidates whose validation ELBO looks hopeless while they train.
+        generation: candidates of an arm that are proposed together.
+        seed: of the sampler.
+        fixed: dotted paths that are not searched, besides all that a study's file sets itself.
+    """
+
+    trials: Annotated[int, Field(ge=0)] = 0
+    seeds: Annotated[
+        list[Seed],
+        Field(min_length=1),
+        BeforeValidator(lambda given: counted(given, FIRST_TUNING_SEED)),
+    ] = [FIRST_TUNING_SEED]
+    steps: Annotated[int, Field(ge=1)] | None = None
+    metric: str | None = None
+    metrics: dict[str, Settings] = {}
+    sampler: Literal["tpe", "random", "cmaes", "gp"] = "tpe"
+    pruner: Literal["none", "median", "hyperband"] = "none"
+    generation: Annotated[int, Field(ge=1)] = 4
+    seed: Seed = 0
+    fixed: list[str] = []
+
+
+class Study(Section):
+    """A question and all that is needed to answer it.
+
+    Attributes:
+        name: of the folder in ``runs/``; left out: the name of the file.
+        question: in words; the title of the report.
+        budget: a file in ``studies/budgets/``, merged below the study's own keys.
+        budget_summary: in words; comes from the budget.
+        budget_warning: stands above the answer; comes from the budget.
+        data: what is trained and tested on.
+        family: image transformations that the views are made with.
+        model: what all arms share; an arm takes of it the options that its model has.
+        arms: what is compared: name -> what the arm changes. Needed unless ``factors`` makes them.
+        baselines: like `arms`; in a study file also a list of names from
+            ``studies/baselines.yaml``.
+        capacity: ``own``: arms as they are; ``matched`` narrows h_xi until every arm has the
+            parameters of the smallest (see `bench.study.capacity`); ``both`` compares the arms
+            as they are and matched.
+        trainer: how to train.
+        metrics: what is measured: name -> settings.
+        tune: how arms are tuned before they are compared.
+        seeds: of confirmation; every arm and baseline is trained at each of them.
+        primary: what the study is about.
+        secondary: what else is compared.
+        level: two-sided significance level of intervals and verdicts.
+        threads: of each trial; they change the last digits of its numbers.
+        device: where it is computed; ``auto`` takes a GPU where there is one.
+    """
+
+    name: Annotated[str, Field(min_length=1)]
+    question: str
+    budget: str = "quick"
+    budget_summary: str = ""
+    budget_warning: str = ""
+    data: Data
+    family: Plugin
+    model: Tree = {}
+    arms: Annotated[dict[str, Arm], Field(min_length=1)]
+    baselines: dict[str, Arm] = {}
+    capacity: Literal["own", "matched", "both"] = "own"
+    trainer: Trainer
+    metrics: Annotated[dict[str, Settings], Field(min_length=1)]
+    tune: Tune = Tune()
+    seeds: Annotated[list[Seed], Field(min_length=1), BeforeValidator(counted)]
+    primary: Primary
+    secondary: Secondary = Secondary()
+    level: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    threads: Annotated[int, Field(ge=1)] = 1
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+
+    @property
+    def every_arm(self) -> dict[str, Arm]:
+        """Arms and baselines."""
+        return {**self.arms, **self.baselines}
+
+    @property
+    def labels(self) -> list[str]:
+        """The data sets that any arm needs, without their size."""
+        of = [self.data_of(arm).labels for arm in self.every_arm.values()]
+        return list(dict.fromkeys(label for labels in [self.data.labels, *of] for label in labels))
+
+    def role(self, name: str) -> Literal["arm", "baseline", "reference"]:
+        """Of an arm or baseline: a baseline whose model is not trained is a reference."""
+        if name in self.arms:
+            return "arm"
+        model = self.configuration(self.baselines[name])["model"].get("name")
+        try:
+            return "baseline" if registry.models.get(str(model)).trains else "reference"
+        except ValueError:  # there is no such model, which is said where names are checked
+            return "baseline"
+
+    def data_of(self, arm: Arm) -> Data:
+        """The study's data with the arm's changes."""
+        return self.data.model_copy(update=arm.data.model_dump(exclude_none=True))
+
+    def configuration(self, arm: Arm) -> Tree:
+        """The configuration of one arm as written: shared sections with the arm's changes.
+
+        Of the shared model options an arm takes those that its model has.
+        """
+        name = arm.model.get("name", self.model.get("name"))
+        known = options_of(registry.models, name)
+        shared = {k: v for k, v in self.model.items() if known is None or k in {"name", *known}}
+        return {
+            "model": merge(shared, arm.model),
+            "family": merge(self.family, arm.family or {}),
+            "trainer": merge(self.trainer.model_dump(), arm.trainer),
+        }
+
+    def expanded(self, arm: Arm) -> Tree:
+        """The configuration of one arm with every default spelled out.
+
+        Two arms differ in nothing that is not in here, which is why keys and the report use it.
+        """
+        config = self.configuration(arm)
+        model = with_defaults(registry.models, config["model"])
+        for option, plugins in PLUGINS.items():
+            if model.get(option) is not None:
+                model[option] = with_defaults(plugins, plugin(model[option]))
+                weight = f"w_{option}"
+                if weight in model and model[weight] is None:
+                    owner = plugins.get(model[option]["name"])
+                    model[weight] = owner.default_weight
+        family = with_defaults(registry.families, config["family"])
+        return {"model": model, "family": family, "trainer": config["trainer"]}
+
+
+class Tracking(Section):
+    """Where runs are shown.
+
+    Attributes:
+        enabled: whether MLflow is told.
+        uri: of MLflow's tracking server; None: what ``mlflow ui`` shows in the same folder.
+    """
+
+    enabled: bool = True
+    uri: str | None = None
+
+
+class Execution(Section):
+    """How to run, none of which changes a result.
+
+    Attributes:
+        runs: the folder with a folder for each study.
+        workers: trials at once; None: as many as there are cores for, or one per GPU.
+        dry_run: say what would run and how long it takes, and stop.
+        max_hours: start nothing that cannot be finished by then.
+        trial_hours: a trial that takes longer has failed.
+        max_trials: refuse a study of more.
+        retry: ``failed``: run failed and diverged trials again.
+        keep: checkpoints that stay when a trial has ended: the ``last`` one, ``none`` or ``all``.
+        plugins: Python files with plugins that are in no package.
+        tracking: MLflow.
+    """
+
+    runs: str = "runs"
+    workers: Annotated[int, Field(ge=1)] | None = None
+    dry_run: bool = False
+    max_hours: Annotated[float, Field(gt=0)] | None = None
+    trial_hours: Annotated[float, Field(gt=0)] | None = None
+    max_trials: Annotated[int, Field(ge=1)] = MOST_TRIALS
+    retry: Literal["none", "failed"] = "none"
+    keep: Literal["last", "none", "all"] = "last"
+    plugins: Annotated[
+        list[str], BeforeValidator(lambda given: [given] if isinstance(given, str) else given)
+    ] = []
+    tracking: Tracking = Tracking()
+
+
+def options_of(plugins: Registry[Any], name: Any) -> list[str] | None:
+    """The options of the plugin of that name; None where there is none to ask."""
+    try:
+        owner: Any = plugins.get(name)
+    except ValueError:
+        return None
+    return [option for option in inspect.signature(owner.__init__).parameters if option != "self"]
+
+
+def with_defaults(plugins: Registry[Any], options: Mapping[str, Any]) -> Tree:
+    """A plugin's options with its constructor's defaults below them, as plain data."""
+    parameters = inspect.signature(plugins.get(options["name"]).__init__).parameters
+    defaults = {
+        name: list(p.default) if isinstance(p.default, tuple) else p.default
+        for name, p in parameters.items()
+        if p.default is not p.empty and name != "seed"
+    }
+    return {**defaults, **options}
+
+
+def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> Tree:
+    """`base` with `changes`, key by key; a plugin of another name brings its own options only."""
+    out = dict(base)
+    for key, value in changes.items():
+        old = out.get(key)
+        if key in PLUGINS or key == "family":
+            old, value = plugin(old), plugin(value)
+            # without a name on either side it is no plugin but, say, a factor called family
+            named = isinstance(old, Mapping) and isinstance(value, Mapping) and {*old, *value}
+            if named and "name" in named:
+                same = "name" not in value or value["name"] == old.get("name")
+                out[key] = {**old, **value} if same else value
+                continue
+        if isinstance(old, Mapping) and isinstance(value, Mapping):
+            out[key] = merge(old, value)
+        else:
+            out[key] = value
+    return out

@@ -1,0 +1,1 @@
+"""Looks on and decides nothing: MLflow, Optuna's file, the display, the dry run."""

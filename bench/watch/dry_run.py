@@ -1,0 +1,124 @@
+"""The expanded matrix of a study, for people: what there is, what is done, what it will take."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from rich.console import Console
+
+from bench.plan.progress import Progress
+from bench.plan.trials import Trial, differing, direction, tuning_metric
+from bench.study.resolve import count_trials
+from bench.study.schema import Execution, Study
+
+
+def opening(study: Study, progress: Progress, todo: list[Trial]) -> str:
+    """The first line of a run. `todo` is what runs first."""
+    parts = [
+        f"{len(study.arms)} arms",
+        f"{len(study.baselines)} baselines",
+        f"{len(study.seeds)} seeds",
+    ]
+    if progress.searches:
+        tune = study.tune
+        parts.append(f"{tune.trials} candidates x {len(tune.seeds)} tuning seeds")
+    left = count_left(progress) if todo else 0
+    return f"{study.name}: {count_trials(study):,} trials ({', '.join(parts)}), {left:,} to run"
+
+
+def count_left(progress: Progress) -> int:
+    """Trials still to be run, as far as the plan can tell."""
+    now = [t for t in progress.advance() if t.training_key not in progress.results]
+    return len(now) + len(progress.to_come())
+
+
+def remark_on_seeds(study: Study) -> Iterable[str]:
+    """That no test with so few seeds can reach the level, with the number that could."""
+    from reports.statistics import seeds_to_reach
+
+    need, have = seeds_to_reach(study.level), len(study.seeds)
+    if have < need:
+        yield (
+            f"note: with {have} seeds the exact sign-flip test cannot reach the level "
+            f"{study.level:g} whatever the outcome; seeds={need} could"
+        )
+
+
+def show(study: Study, execution: Execution, progress: Progress, console: Console) -> None:
+    """What would run: arms, candidates, seeds, steps, what is cached, and how long it would take.
+
+    Args:
+        study: resolved.
+        execution: how it would run.
+        progress: how far it is.
+        console: where to.
+    """
+    from rich.table import Column, Table
+
+    from bench.plan.estimate import Estimate
+    from bench.plan.machine import count_workers
+    from bench.watch.display import duration
+
+    now = progress.advance()
+    todo = [*now, *progress.to_come()]
+    estimate = Estimate(study, progress.endings())
+    table = Table(
+        Column("arm", overflow="fold"),
+        "role",
+        "tuning",
+        "seeds",
+        "done",
+        "to run",
+        "steps each",
+        "time",
+    )
+    endings = progress.endings()
+    total = 0.0
+    for name in study.every_arm:
+        mine = [trial for trial in todo if trial.arm == name]
+        done = sum(e.trial.arm == name and e.result.status != "interrupted" for e in endings)
+        seconds = sum(estimate.seconds(trial) for trial in mine)
+        total += seconds
+        candidates = next((s.budget for s in progress.searches if s.name == name), 0)
+        table.add_row(
+            name,
+            study.role(name),
+            f"{candidates} x {len(study.tune.seeds)}" if candidates else "-",
+            str(len(study.seeds)),
+            str(done),
+            str(len(mine)),
+            "-"
+            if study.role(name) == "reference"
+            else f"{study.configuration(study.every_arm[name])['trainer']['steps']:,}",
+            duration(seconds) if mine else "-",
+        )
+    console.print(table)
+    console.print("what differs between them:")
+    for name, paths in differing(progress.confirmed_study, written=True).items():
+        told = (
+            f"{path.removeprefix('model.').removesuffix('.name')}={value}"
+            for path, value in paths.items()
+            if value is not None
+        )
+        console.print(f"  {name}: {', '.join(told)}")
+    steps = sum(trial.steps for trial in todo)
+    console.print(
+        f"{study.name}, budget {study.budget}: {count_trials(study):,} trials, {len(todo):,} to "
+        f"run, {steps:,} steps, on {progress.world.device}"
+    )
+    if progress.searches:
+        tune = study.tune
+        console.print(
+            f"tuning: {tune.sampler}, pruner {tune.pruner}, on {tuning_metric(study)} "
+            f"({direction(study, tuning_metric(study))} is better) of validation data, "
+            f"seeds {', '.join(map(str, tune.seeds))}"
+        )
+    if todo:
+        workers = execution.workers or count_workers(study, progress.world)
+        console.print(
+            f"about {duration(total / workers)} with {workers} "
+            f"worker{'s' if workers > 1 else ''}, from trials that have ended or a step measured "
+            "now (evaluation: the decodes of its metrics)"
+        )
+    for line in remark_on_seeds(study):
+        console.print(line)

@@ -1,0 +1,164 @@
+"""``optuna.db``: every trial of a study for Optuna's tools, written by the driver alone.
+
+A projection of the store like the one into MLflow: it is written, never read for a decision.
+Trials are added when they have ended, so a driver that is killed leaves none half told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench.plan.keys import digest
+from bench.plan.trials import Trial, direction, tuning_metric
+from bench.plan.tuning import Search, value_of
+from bench.store import Result
+from bench.study.schema import LARGEST_SEED, Study
+from tvae.faultpoints import reach
+
+if TYPE_CHECKING:
+    import optuna
+    from optuna.trial import FrozenTrial
+
+
+class Ledger:
+    """The Optuna studies of a study: one of its confirmation, one of each arm's tuning.
+
+    A file that cannot be written costs the study nothing but this file: `problem` says why.
+
+    Args:
+        path: of the sqlite file.
+        study: resolved.
+    """
+
+    def __init__(self, path: Path, study: Study) -> None:
+        self.path, self.study, self.problem = path, study, ""
+
+    def confirmed(self, trial: Trial, result: Result) -> None:
+        """A confirmation trial has ended; nothing where that was told before."""
+        self._try(lambda: self._confirmed(trial, result))
+
+    def tuned(self, search: Search) -> None:
+        """A generation of an arm's tuning was told: its Optuna study holds what `search` does."""
+        self._try(lambda: self._tuned(search))
+
+    def _try(self, tell: Callable[[], None]) -> None:
+        if self.problem:
+            return
+        try:
+            tell()
+        except Exception as error:  # a full disk, a damaged file: in Optuna's words or sqlite's
+            self.problem = f"{type(error).__name__}: {error}".splitlines()[0]
+
+    @cached_property
+    def _confirmation(self) -> tuple[optuna.Study, set[tuple[str, str]]]:
+        """The study of the confirmation, and which (evaluation key, status) it has been told."""
+        # Optuna refuses to change the choices of a parameter: other arms, another Optuna study
+        name = f"confirm/{digest(sorted(self.study.every_arm), 8)}"
+        found = self._open(name, self.study.primary.metric)
+        there = found.get_trials(deepcopy=False)
+        return found, {(t.user_attrs["evaluation"], t.user_attrs["status"]) for t in there}
+
+    def _open(self, name: str, metric: str) -> optuna.Study:
+        import optuna
+
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        found = optuna.create_study(
+            storage=self._storage,
+            study_name=f"{self.study.name}/{name}",
+            direction="minimize" if direction(self.study, metric) == "lower" else "maximize",
+            load_if_exists=True,
+        )
+        found.set_user_attr("metric", metric)
+        return found
+
+    @property
+    def _storage(self) -> str:
+        return f"sqlite:///{self.path.resolve()}"
+
+    def _confirmed(self, trial: Trial, result: Result) -> None:
+        from optuna.distributions import CategoricalDistribution, IntDistribution
+        from optuna.trial import TrialState, create_trial
+
+        study, known = self._confirmation
+        told = trial.evaluation_key, result.status
+        if told in known:
+            return
+        value = value_of(result, self.study.primary.metric) if result.status == "done" else None
+        self._tell(
+            study,
+            create_trial(
+                state=TrialState.FAIL if value is None else TrialState.COMPLETE,
+                value=value,
+                params={"arm": trial.arm, "seed": trial.seed},
+                distributions={
+                    "arm": CategoricalDistribution(sorted(self.study.every_arm)),
+                    "seed": IntDistribution(0, LARGEST_SEED),
+                },
+                user_attrs={
+                    "trial": trial.training_key,
+                    "evaluation": trial.evaluation_key,
+                    "status": result.status,
+                },
+            ),
+        )
+        known.add(told)
+
+    def _tuned(self, search: Search) -> None:
+        import optuna
+
+        space = {path: repr(where) for path, where in search.space.items()}
+        setting = digest({"space": space, "tune": self.study.tune.model_dump()}, 8)
+        name, metric = f"tune/{search.name}/{setting}", tuning_metric(self.study)
+        found, wanted = self._open(name, metric), _as_told(search)
+        there = found.get_trials(deepcopy=False)
+        if not _begins(wanted, there):
+            # something ran again and ended otherwise
+            optuna.delete_study(study_name=found.study_name, storage=self._storage)
+            found, there = self._open(name, metric), []
+        for trial in wanted[len(there) :]:
+            self._tell(found, trial)
+
+    @staticmethod
+    def _tell(study: optuna.Study, trial: FrozenTrial) -> None:
+        reach("optuna/begin")
+        study.add_trial(trial)
+        reach("optuna/end")
+
+
+def _as_told(search: Search) -> list[FrozenTrial]:
+    """The candidates whose outcome is known, as Optuna's finished trials."""
+    from optuna.trial import TrialState, create_trial
+
+    found = []
+    for candidate, outcome, asked in zip(
+        search.candidates, search.outcomes, search.asked, strict=False
+    ):
+        told = search.optuna.trials[asked.number]
+        state = told.state
+        found.append(
+            create_trial(
+                state=state,
+                value=None if state == TrialState.FAIL else told.value,
+                params=dict(candidate.values),
+                distributions=search.space,
+                intermediate_values=told.intermediate_values,
+                user_attrs={
+                    "trials": [trial.training_key for trial in candidate.trials],
+                    "status": outcome.status,
+                    "reason": outcome.reason,
+                },
+            )
+        )
+    return found
+
+
+def _begins(wanted: Sequence[FrozenTrial], there: Sequence[FrozenTrial]) -> bool:
+    """Whether `there` are the first of `wanted`."""
+
+    def content(trial: FrozenTrial) -> tuple[object, ...]:
+        return trial.user_attrs, trial.state, trial.value, trial.params
+
+    return [content(t) for t in there] == [content(t) for t in wanted[: len(there)]]

@@ -1,0 +1,219 @@
+"""A process per trial: whatever becomes of one is recorded, and costs that one alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+
+import pytest
+from harness import bench, installed, study, trials, until
+
+from bench.execute import local
+from bench.execute.base import Finished, Job, Measuring, Recorded, Started
+from bench.execute.local import LocalExecutor
+from bench.plan import machine
+from bench.store import TrialFolder
+from reports import rows
+
+
+def told(ran) -> dict[str, dict]:
+    """Arm -> what the manifest says of its trial."""
+    return {trial["arm"]: trial for trial in rows.load_manifest(ran.store)["trials"]}
+
+
+def test_a_study_with_failures_goes_on_and_says_so(faults):
+    assert faults.status == 1
+    statuses = {arm: trial["status"] for arm, trial in told(faults).items()}
+    assert statuses == {
+        "raises": "failed",
+        "killed": "failed",
+        "restarted": "done",
+        "memory": "failed",
+        "diverges": "diverged",
+        "vae": "done",
+    }
+    assert (faults.store / "report.html").is_file()
+    assert set(rows.load(faults.store).arm) == {"restarted", "vae"}
+    assert "1 diverged, 3 failed" in faults.out.splitlines()
+
+
+def test_an_error_leaves_its_reason_and_traceback(faults):
+    trial = told(faults)["raises"]
+    assert trial["reason"] == "RuntimeError: the sixth batch is bad"
+    traceback = faults.store / "trials" / trial["trial"] / "traceback.txt"
+    assert "faulty.py" in traceback.read_text()
+    assert f"failed: raises seed 0: {trial['reason']} (" in faults.out
+    assert "traceback.txt)" in faults.out
+
+
+KILLED = "its process was killed by signal 9 (SIGKILL)"
+
+
+def test_a_worker_that_is_killed_every_time_is_named_with_its_signal(faults):
+    """It gets nowhere: started three times, it is killed at its first step."""
+    trial = told(faults)["killed"]
+    reason = f"{KILLED}, 3 times, as the system does when memory runs out"
+    assert trial["reason"] == reason
+    assert f"FAILED ({reason})" in faults.out
+    assert trial["notes"] == [f"{KILLED}; continued"] * 2
+
+
+def test_a_worker_that_was_killed_goes_on_from_its_checkpoint(faults):
+    """Killed at the sixth step, it needs only four more: the result says that it happened."""
+    trial = told(faults)["restarted"]
+    assert (trial["status"], trial["notes"]) == ("done", [f"{KILLED}; continued"])
+    folder = faults.store / "trials" / trial["trial"]
+    steps = [json.loads(line)["step"] for line in (folder / "curve.jsonl").read_text().splitlines()]
+    assert steps == [2, 4, 6, 8]
+
+
+def test_memory_that_runs_out_is_named(faults):
+    trial = told(faults)["memory"]
+    assert trial["reason"].startswith("out of memory: RuntimeError: ")
+    assert "can't allocate memory" in trial["reason"]
+    assert "faulty.py" in (faults.store / "trials" / trial["trial"] / "traceback.txt").read_text()
+
+
+def test_divergence_is_told_with_its_step(faults):
+    """At a learning rate of 1e30 the first step leaves no finite weight."""
+    assert told(faults)["diverges"]["reason"] == "the loss is not finite at step 1"
+    assert "DIVERGED (the loss is not finite at step 1)" in faults.out
+
+
+def test_failures_run_again_on_request_only(faults):
+    arguments = ("study=tiny.yaml", "tracking.enabled=false", "dry_run=true")
+    assert "6 trials, 0 to run" in bench(faults.folder, *arguments).out
+    assert "6 trials, 4 to run" in bench(faults.folder, *arguments, "retry=failed").out
+
+
+@pytest.fixture
+def jobs(tmp_path, monkeypatch):
+    """The tiny study's jobs, in a folder where its second trial waits."""
+    monkeypatch.chdir(tmp_path)
+    given = study("tracking.enabled=false", folder=tmp_path)
+    out = []
+    for trial in trials(given, machine.look(given)):
+        folder = tmp_path / trial.training_key
+        folder.mkdir()
+        out.append(Job(trial, folder, {"mnist": given.data.source("mnist")}, "last"))
+    (tmp_path / "gate").touch()
+    with installed():
+        yield out
+
+
+def test_events_come_in_order_and_a_trial_can_be_cancelled(jobs, tmp_path):
+    vae, additive = jobs[:2]
+    executor = LocalExecutor(1)
+    events = []
+    for event in executor.run([vae, additive]):
+        events.append(event)
+        if isinstance(event, Recorded) and event.trial == additive.trial:
+            until((tmp_path / "waiting").exists, 60, "the sixth step")
+            executor.cancel(event.trial)
+    # how far its evaluation is may be told or not, as the clock has it
+    mine = [e for e in events if e.trial == vae.trial and not isinstance(e, Measuring)]
+    assert [type(event) for event in mine] == [Started, *[Recorded] * 4, Finished]
+    assert [event.record["step"] for event in mine if isinstance(event, Recorded)] == [2, 4, 6, 8]
+    lines = TrialFolder(vae.folder).curve.read_text().splitlines()
+    assert [json.loads(line) for line in lines] == [
+        event.record for event in mine if isinstance(event, Recorded)
+    ]
+    last = events[-1]
+    assert isinstance(last, Finished)
+    assert (last.trial, last.result.status) == (additive.trial, "interrupted")
+    assert mine[-1].result.status == "done"
+
+
+def test_whoever_stops_iterating_stops_the_workers(jobs, tmp_path):
+    executor = LocalExecutor(1)
+    events = executor.run(jobs[1:2])
+    assert isinstance(next(events), Started)
+    process = executor.running[0].process
+    until((tmp_path / "waiting").exists, 60, "the sixth step")
+    # the wish comes while it waits, and is heard at the end of the step
+    threading.Timer(0.5, (tmp_path / "gate").unlink).start()
+    events.close()
+    assert process.exitcode == 0
+    assert executor.running == []
+    folder = TrialFolder(jobs[1].folder)
+    result = folder.result()
+    assert (result.status, result.reason) == ("interrupted", "was asked to stop")
+    assert steps(folder) == [4, 6], "of a checkpoint, and of the step that it was asked in"
+
+
+def steps(folder: TrialFolder) -> list[int]:
+    """Of the checkpoints in a trial's folder."""
+    return sorted(int(path.name[5:14]) for path in folder.path.glob("step-*.safetensors"))
+
+
+def test_who_does_not_stop_when_asked_is_killed(jobs, tmp_path, monkeypatch):
+    """It waits in its sixth step for good; its checkpoint of the fourth is what is left."""
+    monkeypatch.setattr(local, "PATIENCE", 0.5)
+    executor = LocalExecutor(1)
+    events = executor.run(jobs[1:2])
+    next(events)
+    process = executor.running[0].process
+    until((tmp_path / "waiting").exists, 60, "the sixth step")
+    events.close()
+    assert process.exitcode == -signal.SIGKILL
+    folder = TrialFolder(jobs[1].folder)
+    assert folder.result() is None
+    assert steps(folder) == [4]
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_worker_that_somebody_kills_is_started_again(jobs, tmp_path, number):
+    """From outside, whichever way: it ends like one that was left alone, and says so."""
+    executor = LocalExecutor(1)
+    events = executor.run(jobs[1:2])
+    next(events)
+    until((tmp_path / "waiting").exists, 60, "the sixth step")
+    os.kill(executor.running[0].process.pid, number)
+    (tmp_path / "gate").unlink()
+    *_, last = events
+    assert isinstance(last, Finished)
+    assert last.result.status == "done"
+    (note,) = last.result.notes
+    assert note == f"its process was killed by signal {number} ({number.name}); continued"
+
+
+def test_jobs_are_taken_when_there_is_room_for_them(jobs):
+    """Who makes them may decide late; one that there is no job for ends the run."""
+    taken = []
+
+    def late():
+        for job in (jobs[0], jobs[2]):
+            taken.append(job.trial)
+            yield job
+
+    seen = []
+    for event in LocalExecutor(1).run(late()):
+        if isinstance(event, Started):
+            assert taken == [event.trial] if not seen else len(taken) == 2
+        seen.append(type(event))
+    assert seen.count(Finished) == 2
+    assert list(LocalExecutor(1).run(iter(()))) == []
+
+
+def test_what_a_killed_worker_left_half_written_is_removed(jobs):
+    vae = jobs[0]
+    litter = vae.folder / ".weights.safetensors.12345"
+    litter.write_bytes(b"half")
+    (vae.folder / "result.json").write_text('{"status": "done"')
+    (finish,) = [e for e in LocalExecutor(1).run([vae]) if isinstance(e, Finished)]
+    assert finish.result.status == "done"
+    assert not litter.exists()
+
+
+def test_a_corrupt_checkpoint_is_passed_over_and_noted(jobs):
+    """A trial that finds only rubbish where it left off starts again, and says so."""
+    vae = jobs[0]
+    corrupt = vae.folder / f"step-000000004-{'0' * 64}.safetensors"
+    corrupt.write_bytes(b"rubbish")
+    (finish,) = [e for e in LocalExecutor(1).run([vae]) if isinstance(e, Finished)]
+    assert finish.result.status == "done"
+    assert len(finish.result.notes) == 1
+    assert str(corrupt) in finish.result.notes[0]
+    assert finish.result.measurements
