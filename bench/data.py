@@ -6,6 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from bench.console import console
 from tvae import data
 from tvae.registry import BrokenPlugin, unknown_name
 
@@ -68,7 +69,6 @@ def _read(command: str, words: list[str]) -> tuple[str, Path | None, dict[str, i
 
 
 def _list(root: Path | None) -> None:
-    from rich.console import Console
     from rich.table import Column, Table
     from rich.text import Text
 
@@ -87,7 +87,7 @@ def _list(root: Path | None) -> None:
             table.add_row(name, sizes, f"{source.pixels}x{source.pixels}", Text(_where(name, root)))
         except BrokenPlugin as error:
             table.add_row(name, "", "", Text(str(error)))
-    Console().print(table)
+    console().print(table, soft_wrap=False)
 
 
 def _where(name: str, root: Path | None) -> str:

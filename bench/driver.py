@@ -18,8 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-
+from bench.console import console
 from bench.plan.keys import digest, source_digests
 from bench.plan.progress import Ending, Progress
 from bench.plan.trials import World, tuning_metric
@@ -108,7 +107,7 @@ class Session:
     command: str
 
     def __post_init__(self) -> None:
-        self.console = Console(highlight=False, markup=False, soft_wrap=True)
+        self.console = console()
         self.started = time.monotonic()
         self.store = Store(Path(self.execution.runs), self.study.name)
         self.tracker: Guarded = tracker(self.execution.tracking)

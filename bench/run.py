@@ -11,7 +11,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 
-from rich.console import Console
+from bench.console import console
 
 USAGE = """\
 usage: python -m bench.run study=NAME [key=value ...]
@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from bench.study.resolve import resolve
     from bench.study.schema import ConfigError
 
-    errors = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+    errors = console(stderr=True)
     try:
         with Interrupts():
             study, execution = resolve(arguments)

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from bench.console import console
 from bench.driver import Owned, Session
 from bench.plan.keys import differences
 from bench.plan.progress import Ending, Progress
@@ -38,8 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not arguments or "--help" in arguments or "-h" in arguments:
         print(__doc__)
         return 0 if arguments else 2
-    console = Console(highlight=False, markup=False, soft_wrap=True)
-    errors = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+    out, errors = console(), console(stderr=True)
     own = dict(a.split("=", 1) for a in arguments if a.startswith(("explain=", "sync=")))
     rest = [a for a in arguments if not a.startswith(("explain=", "sync="))]
     try:
@@ -48,15 +48,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         study, execution = resolve(rest)
         session = Session(study, execution, f"python -m bench.run {shlex.join(rest)}")
         if own.get("sync") == "true":
-            session.console = console
-            console.print(session.sync())
+            session.console = out
+            out.print(session.sync())
             return 0
         progress = _progress(study, Path(execution.runs))
         if "explain" in own:
             for line in explain(progress, own["explain"]):
-                console.print(line)
+                out.print(line)
         else:
-            show(progress, console)
+            show(progress, out)
     except Owned as error:
         errors.print(f"error: {error}")
         return 3

@@ -13,10 +13,10 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
+from bench.console import console
 from tvae import testing
 from tvae.testing import Law
 from tvae.testing.contract import PROPERTY
@@ -124,7 +124,7 @@ def run(kind: str, name: str, options: Mapping[str, Any]) -> Checked:
 
 def check(kind: str, name: str, options: Mapping[str, Any]) -> int:
     """Run the contract and print what it found; 0 where everything holds, else 1."""
-    console = Console(highlight=False)
+    out = console()
     found = run(kind, name, options)
     settings = "".join(f" {option}={value}" for option, value in options.items())
     title = f"{name}{settings}: the contract of a {kind}"
@@ -147,20 +147,19 @@ def check(kind: str, name: str, options: Mapping[str, Any]) -> int:
                 Text(case),
                 Text("yes") if law.holds else Text("NO", style="bold red"),
             )
-        console.print(table)
+        out.print(table, soft_wrap=False)
     else:
-        console.print(Text(title))
-    plain = Console(highlight=False, markup=False, soft_wrap=True)
+        out.print(title)
     for test, why in found.skipped.items():
-        plain.print(f"not tested: {_words(test)} ({why})")
+        out.print(f"not tested: {_words(test)} ({why})")
     for (test, case), why in found.failed.items():
-        plain.print(f"FAILED: {_words(test)}{f' [{case}]' if case else ''}\n    {_first(why)}")
+        out.print(f"FAILED: {_words(test)}{f' [{case}]' if case else ''}\n    {_first(why)}")
     passed = sum(found.passed.values())
     if not found.failed and not found.passed:
         found.failed["collection", ""] = "nothing was collected"
-        plain.print("FAILED: no test could be collected")
+        out.print("FAILED: no test could be collected")
     verdict = f"{len(found.failed)} of {passed + len(found.failed)} tests failed"
-    plain.print(verdict if found.failed else f"all {passed} tests passed")
+    out.print(verdict if found.failed else f"all {passed} tests passed")
     return 1 if found.failed else 0
 
 

@@ -94,7 +94,7 @@ def _add_files(files: Any, problems: list[Problem]) -> None:
     """Make the plugins of the command line's ``plugins=`` known."""
     given = [files] if isinstance(files, str) else files
     for file in given if isinstance(given, list) else []:
-        from bench.plugins import add
+        from bench.plug.kinds import add
 
         try:
             add(str(file))

@@ -14,6 +14,7 @@ import pytest
 
 from bench import plugins
 from bench.plug import check as contracts
+from bench.plug import kinds
 from tvae import data, registry
 from tvae.testing import LatentTransformContract
 
@@ -45,7 +46,7 @@ def wide(monkeypatch):
 @pytest.mark.usefixtures("wide")
 def test_list_has_every_name_with_summary_claims_and_origin(capsys):
     said = say(capsys, "list")
-    for names in plugins.KINDS.values():
+    for names in kinds.KINDS.values():
         for name in names.names():
             assert f" {name} " in said
     rows = {row.split("│")[1].strip(): row for row in said.splitlines() if row.startswith("│")}
@@ -65,7 +66,7 @@ def test_list_shows_the_traceback_of_what_is_broken(capsys, monkeypatch, tmp_pat
     (info / "entry_points.txt").write_text(points)
     fresh = registry.Registry("latent transform", "tvae.latent_transforms", "LatentTransform")
     monkeypatch.setattr(registry, "latent_transforms", fresh)
-    monkeypatch.setattr(plugins, "KINDS", {"latent_transform": fresh})
+    monkeypatch.setattr("bench.plug.list.KINDS", {"latent_transform": fresh})
     said = say(capsys, "list")
     assert "NOT AVAILABLE: no such GPU" in said
     assert "the latent transform 'theirs' (their_form:Form (theirs)) cannot be imported" in said
@@ -136,7 +137,7 @@ def test_new_overwrites_nothing(capsys, tmp_path):
 
 def test_every_skeleton_passes_its_check_and_its_test(capsys, tmp_path):
     """Its test in a process of its own, as its author will run it."""
-    for kind in plugins.KINDS:
+    for kind in kinds.KINDS:
         name = f"my_{kind}"
         said = say(capsys, "new", kind, name, f"folder={tmp_path}")
         assert f"wrote {tmp_path / name}.py" in said

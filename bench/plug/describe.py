@@ -1,0 +1,161 @@
+"""One plugin in detail: equation, options, search space, cost."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any, get_type_hints
+
+from rich.console import Console
+
+from bench.console import console
+from bench.plug.kinds import DIMS, Request, check_options, matches, told
+from tvae import registry
+from tvae.data import catalogue
+from tvae.registry import Registry, UnknownName
+
+
+def describe(request: Request) -> None:
+    """Print what there is to know about the plugins of one name.
+
+    Raises:
+        ValueError: no such plugin, or options that it refuses.
+    """
+    out = console()
+    (name,) = request.words
+    for i, (kind, names) in enumerate(matches(request)):
+        if i:
+            out.print()
+        out.print(f"{name}: a {names.kind}, from {told(names.origin(name))}")
+        if not isinstance(names, Registry):
+            _describe_data(name, out)
+            continue
+        owner: Any = names.get(name)
+        check_options(names, name, request.options)
+        out.print(f"\n{inspect.getdoc(owner)}\n")
+        _describe_options(owner, out)
+        costs = {
+            "latent_transform": _form_costs,
+            "divergence": _divergence_costs,
+            "family": _family_costs,
+        }
+        if kind in costs:
+            out.print("what it costs")
+            for line in costs[kind](name, request.options):
+                out.print(f"  {line}")
+
+
+def _describe_data(name: str, out: Console) -> None:
+    source = catalogue.source(name)
+    sizes = " / ".join(f"{size:,}" for size in source.sizes)
+    out.print(f"\n{source.summary}\n")
+    out.print(f"train / validation / test  {sizes}")
+    out.print(f"pixels                     {source.pixels} x {source.pixels}")
+    out.print(f"options                    {', '.join(sorted(source.options)) or 'none'}")
+
+
+def _describe_options(owner: Any, out: Console) -> None:
+    hints = get_type_hints(owner.__init__)
+    parameters = list(inspect.signature(owner.__init__).parameters.values())[1:]
+    options = [
+        p
+        for p in parameters
+        if p.name != "latent_dim" and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
+    ]
+    out.print("options")
+    for option in options:
+        hint = hints.get(option.name, Any)
+        kind = hint.__name__ if inspect.isclass(hint) else str(hint).replace("typing.", "")
+        default = "" if option.default is option.empty else f" = {option.default!r}"
+        out.print(f"  {option.name}: {kind}{default}")
+    if not options:
+        out.print("  none")
+    out.print("search space")
+    for option_name, searched in getattr(owner, "space", {}).items():
+        out.print(f"  {option_name}: {searched}")
+    if not getattr(owner, "space", {}):
+        out.print("  nothing is tuned")
+
+
+def _form_costs(name: str, options: dict[str, Any]) -> list[str]:
+    """Of a form in the T_VAE of the paper, at each of `DIMS`."""
+    import torch
+
+    from tvae.networks import PairNetwork
+
+    lines = []
+    for dim in DIMS:
+        try:
+            form = registry.latent_transforms.make(name, dim, **options)
+        except UnknownName:
+            raise
+        except ValueError as error:
+            lines.append(f"D = {dim}: not with these options ({error})")
+            continue
+        size, batch = form.parameter_size, 100
+        own = sum(p.numel() for p in form.parameters())
+        with torch.device("meta"):
+            inferring = sum(p.numel() for p in PairNetwork(dim, size).parameters())
+        z = torch.randn(batch, dim)
+        t = (form.identity() + 0.1 * torch.randn(batch, size)).requires_grad_()
+
+        def step(form: Any = form, z: Any = z, t: Any = t) -> None:
+            (form(z, t).square().sum() + form.inverse(z, t).square().sum()).backward()
+
+        lines.append(
+            f"D = {dim}: P = {size:,}; parameters of r {own:,}, of h_xi {inferring:,}; "
+            f"r and its inverse with gradients, batch of {batch}: {_milliseconds(step):.3g} ms"
+        )
+    return lines
+
+
+def _divergence_costs(name: str, options: dict[str, Any]) -> list[str]:
+    """Of one estimate as coherence, T of the size of z."""
+    import torch
+
+    from tvae.divergences.base import Side
+
+    divergence = registry.divergences.make(name, **options)
+    lines = []
+    for dim in DIMS:
+        mean = torch.randn(100, dim, requires_grad=True)
+        noise, r, z, t = torch.randn(4, 100, dim)
+
+        def step(mean: Any = mean, noise: Any = noise, r: Any = r, z: Any = z, t: Any = t) -> None:
+            q = Side.gaussian(mean, torch.full_like(mean, -2.0), noise)
+            divergence(q, Side(r), {"z": z, "T": t}).backward()
+
+        lines.append(
+            f"D = {dim}: one estimate with gradients, batch of 100: {_milliseconds(step):.3g} ms"
+        )
+    return lines
+
+
+def _family_costs(name: str, options: dict[str, Any]) -> list[str]:
+    """Of the two views; a family knows nothing of D."""
+    import torch
+
+    family = registry.families.make(name, **options)
+    x, generator = torch.rand(100, 1, 28, 28), torch.Generator().manual_seed(0)
+    took = _milliseconds(lambda: family.views(x, generator))
+    return [f"two views of 100 images of 28 x 28, at any D: {took:.3g} ms"]
+
+
+def _milliseconds(step: Callable[[], object]) -> float:
+    """The median of a few runs after one that warms up, on one thread."""
+    import time
+    from statistics import median
+
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        times = []
+        for _ in range(6):
+            began = time.perf_counter()
+            step()
+            times.append(time.perf_counter() - began)
+    finally:
+        torch.set_num_threads(threads)
+    return 1000 * median(times[1:])
