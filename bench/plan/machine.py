@@ -15,8 +15,8 @@ from bench.plan.trials import World
 from bench.study.schema import REPOSITORY, ConfigError, Problem, Study
 
 LIBRARIES = (
-    "torch", "torchvision", "numpy", "scipy", "scikit-learn", "scikit-image", "optuna", "mlflow",
-    "pandas", "tvae-bench",
+    "torch", "torchvision", "numpy", "scipy", "scikit-learn", "optuna", "mlflow", "pandas",
+    "tvae-bench",
 )  # fmt: skip
 
 
@@ -47,6 +47,7 @@ def look(study: Study) -> World:
 
 def _available(study: Study, name: str, source: dict[str, Any]) -> Mapping[str, str]:
     from tvae import data
+    from tvae.data.idx import official_name
 
     root, options = source.pop("root"), source
     try:
@@ -57,7 +58,7 @@ def _available(study: Study, name: str, source: dict[str, Any]) -> Mapping[str, 
         data.fetch(name, root, **options)
         checked = data.available(name, root, **options)
     # a path says where the data are, not what they are
-    contents = sorted((Path(path).name.removesuffix(".gz"), sha) for path, sha in checked.items())
+    contents = sorted((official_name(Path(path)), sha) for path, sha in checked.items())
     return {"options": str(sorted(options.items())), **dict(contents)}
 
 
@@ -104,7 +105,7 @@ def describe(study: Study, world: World) -> dict[str, Any]:
         "python": platform.python_version(),
         **{name: _version(name) for name in LIBRARIES},
         "commit": _git("rev-parse", "HEAD") or "unknown",
-        "tree": "modified" if _git("status", "--porcelain") else "clean",
+        "tree": _tree(),
         "system": platform.platform(),
         "processor": _processor(),
         "cores": cores(),
@@ -121,17 +122,29 @@ def _version(name: str) -> str:
         return "not installed"
 
 
-def _git(*arguments: str) -> str:
-    """What git says of the repository, nothing where there is none."""
+def _tree() -> str:
+    """Whether the files are those of the commit: ``clean``, ``modified``, or ``unknown``."""
+    said = _git("status", "--porcelain")
+    if said is None:
+        return "unknown"
+    return "modified" if said else "clean"
+
+
+def _git(*arguments: str) -> str | None:
+    """What git says of the repository.
+
+    None where it says nothing: there is no repository (a wheel), no git, or the repository is
+    another user's, of which git does not speak (containers).
+    """
     if not (REPOSITORY / ".git").exists():
-        return ""
+        return None
     try:
         done = subprocess.run(
             ["git", "-C", str(REPOSITORY), *arguments], capture_output=True, text=True, check=False
         )
     except OSError:
-        return ""
-    return done.stdout.strip()
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
 
 
 def _processor() -> str:

@@ -125,7 +125,11 @@ class Full(Source):
 
 
 def _path(folder: Path, file: str) -> Path | None:
-    paths = (folder / file, folder / f"{file}.gz")
+    """The official `file` in a folder, by its own name or Kaggle's (`official_name`)."""
+    names = (file, file.replace("-idx", ".idx"))
+    paths = [folder / f"{name}{end}" for name in names for end in ("", ".gz")]
+    # what Kaggle's archive unpacks to: each file once more, in a folder of its own name
+    paths += [folder / name / name for name in names]
     return next((path for path in paths if path.is_file()), None)
 
 

@@ -51,6 +51,14 @@ DIGESTS = {
 """Data set -> official file -> SHA-256 of its decompressed bytes."""
 
 
+def official_name(path: Path) -> str:
+    """The official name of the file at `path`: without ``.gz``, and with Kaggle's ``.`` mended.
+
+    Kaggle's ``train-images.idx3-ubyte`` is the official ``train-images-idx3-ubyte``.
+    """
+    return path.name.removesuffix(".gz").replace(".idx", "-idx")
+
+
 def read_bytes(path: Path) -> bytes:
     """The decompressed bytes of `path`; a name in ``.gz`` means gzip.
 

@@ -7,6 +7,7 @@ import hashlib
 import importlib.metadata
 import shutil
 import struct
+import subprocess
 
 import numpy as np
 import pytest
@@ -117,7 +118,58 @@ def test_what_a_reader_needs_to_repeat_the_run(tmp_path):
     told = machine.describe(given, machine.look(given))
     assert told["torch"] == importlib.metadata.version("torch")
     assert told["threads"] == 2
-    assert told["tree"] in ("modified", "clean")
+    assert told["tree"] in ("modified", "clean", "unknown")
     assert told["data digest of mnist"] == machine.look(given).data["mnist"]
     for key in ("python", "system", "processor", "cores", "commit", "mlflow", "optuna"):
         assert told[key]
+
+
+@pytest.fixture
+def repository(monkeypatch, tmp_path):
+    """A repository of one commit, which the code takes for this project's."""
+    folder = tmp_path / "clone"
+    folder.mkdir()
+    (folder / "file").write_text("as committed")
+    person = ["-c", "user.name=A", "-c", "user.email=a@b"]
+    for command in (["init", "-q"], ["add", "."], [*person, "commit", "-qm", "first"]):
+        subprocess.run(["git", "-C", str(folder), *command], check=True)
+    monkeypatch.setattr(machine, "REPOSITORY", folder)
+    return folder
+
+
+def told_of(given):
+    told = machine.describe(given, machine.look(given))
+    return told["tree"], told["commit"] != "unknown"
+
+
+def test_a_tree_is_called_clean_only_where_git_says_so(repository, monkeypatch, tmp_path):
+    given = study(folder=tmp_path)
+    assert told_of(given) == ("clean", True)
+    (repository / "file").write_text("changed")
+    assert told_of(given) == ("modified", True)
+    # git's own switch for its tests: the repository is another user's ("dubious ownership")
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    assert told_of(given) == ("unknown", False)
+    monkeypatch.delenv("GIT_TEST_ASSUME_DIFFERENT_OWNER")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert told_of(given) == ("unknown", False), "there is no git"
+
+
+def test_the_tree_of_a_wheel_is_unknown(monkeypatch, tmp_path):
+    monkeypatch.setattr(machine, "REPOSITORY", tmp_path)
+    assert told_of(study(folder=tmp_path)) == ("unknown", False)
+
+
+def test_a_file_by_kaggles_name_is_the_same_data(root, tmp_path):
+    given = study(folder=tmp_path, data={**FULL, "root": str(root)})
+    official = machine.look(given).data["mnist"]
+    for path in list(root.iterdir()):
+        content, name = gzip.decompress(path.read_bytes()), path.name.removesuffix(".gz")
+        path.unlink()
+        if "train" in name:
+            (root / name.replace("-idx", ".idx")).write_bytes(content)
+        else:  # the archive has each file a second time, in a folder of its name
+            folder = root / name
+            folder.mkdir()
+            (folder / name).write_bytes(content)
+    assert machine.look(given).data["mnist"] == official
