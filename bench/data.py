@@ -19,7 +19,8 @@ key=value arguments:
   root=FOLDER      a folder to look in first
   variants=N       images per original, of affnist (1; the full set has 32)
 
-The cache is tvae-bench in $XDG_CACHE_HOME or ~/.cache.
+The cache is tvae-bench in $XDG_CACHE_HOME or ~/.cache; without a home, in the folder for
+temporary files.
 """
 
 

@@ -34,8 +34,10 @@ def show() -> None:
                 if claims:
                     cells[1] = ", ".join(sorted(_claims(name)))
             except ValueError as error:
-                broken.append(error)
                 cells[0] = f"NOT AVAILABLE: {error.__cause__ or error}"
+                # a library that is not installed is no fault of the plugin's
+                if not isinstance(error.__cause__, ModuleNotFoundError):
+                    broken.append(error)
                 origin = origins[0]
             table.add_row(name, *map(Text, cells), Text(OURS if origin.ours else str(origin)))
         out.print(table, soft_wrap=False)

@@ -140,3 +140,16 @@ def test_help_imports_nothing_heavy():
         "assert not {'torch', 'scipy', 'pandas', 'mlflow'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, env=os.environ)
+
+
+def test_a_user_without_a_home(capsys, monkeypatch):
+    """As in a container that runs under a number nobody knows."""
+    for name in ("HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+
+    def unknown(uid):
+        raise KeyError(uid)
+
+    monkeypatch.setattr("pwd.getpwuid", unknown)
+    assert main(["list"]) == 0
+    assert "mnist_small" in capsys.readouterr().out

@@ -226,3 +226,20 @@ def test_a_contract_must_be_told_which_plugin():
         Nothing.owner()
     with pytest.raises(TypeError, match="dict does not derive from LatentTransform"):
         Other.owner()
+
+
+@pytest.mark.usefixtures("wide")
+def test_an_absent_library_is_a_line_of_the_list_and_nothing_else(capsys, monkeypatch, tmp_path):
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "needy_form.py").write_text("import no_such_library\n")
+    info = tmp_path / "needy-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: needy\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[tvae.latent_transforms]\nneedy = needy_form:Form\n")
+    fresh = registry.Registry("latent transform", "tvae.latent_transforms", "LatentTransform")
+    monkeypatch.setattr(registry, "latent_transforms", fresh)
+    monkeypatch.setattr("bench.plug.list.KINDS", {"latent_transform": fresh})
+    assert plugins.main(["list"]) == 0
+    said = capsys.readouterr()
+    assert "NOT AVAILABLE: No module named 'no_such_library'" in said.out
+    assert said.err == ""

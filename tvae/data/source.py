@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import ClassVar
@@ -72,6 +73,13 @@ class Source(ABC):
 
 
 def cache_folder() -> Path:
-    """Where fetched and generated data are kept: ``tvae-bench`` in the user's cache folder."""
+    """Where fetched and generated data are kept: ``tvae-bench`` in the user's cache folder.
+
+    A user without a home, as containers have, gets one in the folder for temporary files; what is
+    found in it is checked by digest like everything else.
+    """
     base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(base).expanduser() / "tvae-bench"
+    try:
+        return Path(base).expanduser() / "tvae-bench"
+    except RuntimeError:
+        return Path(tempfile.gettempdir()) / f"tvae-bench-{os.getuid()}"

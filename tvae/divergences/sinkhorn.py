@@ -1,4 +1,4 @@
-"""Entropic optimal transport; needs geomloss (``pip install 'tvae-bench[sinkhorn]'``)."""
+"""Entropic optimal transport; needs geomloss (``pip install geomloss``)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tvae.space import Float, Space
 try:
     from geomloss import SamplesLoss
 except ModuleNotFoundError as error:
-    message = "sinkhorn needs geomloss: pip install 'tvae-bench[sinkhorn]'"
+    message = "sinkhorn needs geomloss: pip install geomloss"
     raise ModuleNotFoundError(message, name=error.name) from error
 
 STEPS = 24
