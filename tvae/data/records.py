@@ -41,6 +41,14 @@ class Split:
             raise ValueError(
                 f"images must be N H W of uint8, not {self.images.shape} of {self.images.dtype}"
             )
+        if self.labels.ndim != 1 or self.labels.dtype.kind not in "iu":
+            mend = "; of one-hot labels take argmax(1)" if self.labels.ndim == 2 else ""
+            raise ValueError(
+                "labels must be N whole numbers, one class per image, "
+                f"not {self.labels.shape} of {self.labels.dtype}{mend}"
+            )
+        if len(self.labels) and self.labels.min() < 0:
+            raise ValueError(f"labels must be 0 or more, got {self.labels.min()}")
         for name, array in self.arrays():
             if len(array) != len(self.images):
                 raise ValueError(

@@ -47,6 +47,7 @@ class DatasetContract:
         for split in splits:
             assert split.images.shape[1:] == (source.pixels, source.pixels)
             assert split.labels.dtype == np.int64
+            assert split.labels.ndim == 1, "labels are classes, one number per image"
             assert split.labels.min() >= 0
             assert split.images.max() > split.images.min(), "every pixel is the same"
 

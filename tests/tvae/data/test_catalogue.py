@@ -108,6 +108,12 @@ def test_splits_and_digests():
         data.Split(images, labels, {"angle": np.zeros(4)})
     with pytest.raises(ValueError, match="N H W of uint8"):
         data.Split(images.astype(float), labels)
+    with pytest.raises(ValueError, match=r"of one-hot labels take argmax\(1\)"):
+        data.Split(images, np.eye(len(images), dtype=np.int64))
+    with pytest.raises(ValueError, match="labels must be N whole numbers"):
+        data.Split(images, labels + 0.5)
+    with pytest.raises(ValueError, match="labels must be 0 or more, got -1"):
+        data.Split(images, np.full_like(labels, -1))
     changed = images.copy()
     changed[1, 1, 1] = 1
     others = [
