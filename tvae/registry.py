@@ -17,7 +17,8 @@ import inspect
 import pkgutil
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
@@ -154,12 +155,22 @@ class Names:
         Raises:
             BrokenPlugin: it cannot be imported; the cause is chained.
         """
-        try:
+        with _importing(f"the {self.kind} {name!r} ({origin})"):
             if origin.entry_point is not None:
                 return origin.entry_point.load()
             return importlib.import_module(origin.module)
-        except Exception as error:
-            raise BrokenPlugin(f"the {self.kind} {name!r} ({origin}) cannot be imported") from error
+
+
+@contextmanager
+def _importing(what: str) -> Iterator[None]:
+    """Within: whatever a plugin does when it is imported, it disables itself alone."""
+    try:
+        yield
+    except SystemExit as error:  # a script with its main part unguarded; it would end us in silence
+        cause = RuntimeError(f"it calls sys.exit({'' if error.code is None else error.code!r})")
+        raise BrokenPlugin(f"{what} cannot be imported") from cause
+    except Exception as error:
+        raise BrokenPlugin(f"{what} cannot be imported") from error
 
 
 class Registry(Names, Generic[T]):
@@ -310,8 +321,9 @@ def add_file(file: str | Path) -> None:
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # as an import does, for dataclasses and whoever asks for its source
     try:
-        spec.loader.exec_module(module)
-    except Exception as error:
+        with _importing(f"the plugin file {file}"):
+            spec.loader.exec_module(module)
+    except BrokenPlugin:
         del sys.modules[name]
-        raise BrokenPlugin(f"the plugin file {file} cannot be imported") from error
+        raise
     _FILES[path] = module

@@ -253,6 +253,8 @@ def test_a_file_of_the_name_of_another_plugin_is_refused_with_both_origins(add):
     ("name", "source", "message"),
     [
         ("broken.py", "import nonexistent_package", "cannot be imported"),
+        ("broken.py", "import sys; sys.exit(0)", "cannot be imported"),
+        ("broken.py", "raise SystemExit('usage: ...')", "cannot be imported"),
         ("Broken.py", "", "small letters"),
         ("my-form.py", "", "small letters"),
         ("form.txt", "", r"small letters, digits and _, then \.py"),
