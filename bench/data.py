@@ -39,11 +39,11 @@ def main(arguments: list[str] | None = None) -> int:
         if parsed.command == "list":
             _list(root)
         elif parsed.command == "fetch":
-            print(f"{name} is in {data.fetch(name, root, **options)}")
+            console().print(f"{name} is in {data.fetch(name, root, **options)}")
         else:
             _verify(name, root, options)
     except (ValueError, OSError) as error:
-        print(f"bench.data: {error}", file=sys.stderr)
+        console(stderr=True).print(f"bench.data: {error}")
         return 2
     return 0
 
@@ -100,10 +100,10 @@ def _where(name: str, root: Path | None) -> str:
 
 def _verify(name: str, root: Path | None, options: dict[str, int]) -> None:
     for item, digest in data.available(name, root, **options).items():
-        print(f"{digest}  {item}")
+        console().print(f"{digest}  {item}")
     loaded = data.load(name, root, download=False, **options)
     sizes = " / ".join(f"{len(s):,}" for s in (loaded.train, loaded.validation, loaded.test))
-    print(f"{name} is intact: {sizes} images, digest {loaded.digest}")
+    console().print(f"{name} is intact: {sizes} images, digest {loaded.digest}")
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from bench.console import console
 from bench.plug.kinds import Request, add, check_options, known_kind, matches
 from tvae.registry import unknown_name
 
@@ -43,7 +44,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         return commands[parsed.command](_request(parsed.command, parsed.words))
     except (ValueError, OSError) as error:
-        print(f"bench.plugins: {error}", file=sys.stderr)
+        console(stderr=True).print(f"bench.plugins: {error}")
         if error.__cause__ is not None:
             traceback.print_exception(error.__cause__)
         return 2

@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns the exit status."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     if not arguments or "--help" in arguments or "-h" in arguments:
-        print(usage())
+        console().print(usage())
         return 0 if arguments else 2
     from bench.driver import Owned, Session
     from bench.execute.interrupts import Interrupted, Interrupts

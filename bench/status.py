@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns the exit status."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     if not arguments or "--help" in arguments or "-h" in arguments:
-        print(__doc__)
+        console().print(__doc__)
         return 0 if arguments else 2
     out, errors = console(), console(stderr=True)
     own = dict(a.split("=", 1) for a in arguments if a.startswith(("explain=", "sync=")))

@@ -23,6 +23,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from bench.console import console
 from tvae import registry
 from tvae.data import catalogue
 
@@ -45,26 +46,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one triple; returns the exit status."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     if not arguments or "--help" in arguments or "-h" in arguments:
-        print(__doc__)
+        console().print(__doc__)
         return 0 if arguments else 2
     try:
         names, out, steps, data = _request(arguments)
     except ValueError as error:
-        print(f"bench.triple: {error}", file=sys.stderr)
+        console(stderr=True).print(f"bench.triple: {error}")
         return 2
     result = run(names, steps, data)
     out.mkdir(parents=True, exist_ok=True)
     path = out / f"{'-'.join(names)}.json"
     path.write_text(json.dumps(result, indent=1))
     start, end = result["curve"][0]["nats"], result["curve"][-1]["nats"]
-    print(f"held-out reconstruction {start:.1f} -> {end:.1f} nats: -{result['fall']:.0%}")
+    console().print(f"held-out reconstruction {start:.1f} -> {end:.1f} nats: -{result['fall']:.0%}")
     for what, norm in result["gradients"].items():
-        print(f"gradient of {what}: {norm:.3g}")
+        console().print(f"gradient of {what}: {norm:.3g}")
     for kind, found in result["contracts"].items():
-        print(f"contract of the {kind} {found['name']}: {found['passed']} tests passed")
+        console().print(f"contract of the {kind} {found['name']}: {found['passed']} tests passed")
     for problem in result["problems"]:
-        print(f"FAILED: {problem}", file=sys.stderr)
-    print(f"{path}, {result['seconds']:.0f} s")
+        console(stderr=True).print(f"FAILED: {problem}")
+    console().print(f"{path}, {result['seconds']:.0f} s")
     return 1 if result["problems"] else 0
 
 

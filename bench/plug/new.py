@@ -6,6 +6,7 @@ import re
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from bench.console import console
 from bench.plug.kinds import Request, known_kind
 
 
@@ -39,8 +40,8 @@ def new(request: Request) -> None:
     for path, template in zip(targets, (f"{kind}.py.j2", f"test_{kind}.py.j2"), strict=True):
         text = environment.get_template(template).render(name=name, title=title)
         path.write_text(text)
-        print(f"wrote {path}")
+        console().print(f"wrote {path}")
     plugins = f"plugins={targets[0]}"
-    print("next:")
-    print(f"  python -m bench.plugins check {name} {plugins}")
-    print(f"  pytest {targets[1]}")
+    console().print("next:")
+    console().print(f"  python -m bench.plugins check {name} {plugins}")
+    console().print(f"  pytest {targets[1]}")
