@@ -100,8 +100,8 @@ def check_options(names: Names, name: str, options: Mapping[str, Any]) -> None:
         ConfigError: an option that there is not, or a value of another type.
         ValueError: a value that the plugin refuses.
     """
-    from bench.study.check import options_schema, validate
-    from bench.study.schema import ConfigError, Problem
+    from bench.study.problems import ConfigError, Problem
+    from bench.study.wording import options_schema, validate
 
     problems: list[Problem] = []
     if isinstance(names, Registry):
