@@ -198,3 +198,17 @@ def build(config: registry.Reference, seed: int = 0) -> Model:
     name, options = registry.split("model", config)
     model: Model = registry.models.make(name, seed=seed, **options)
     return model
+
+
+def completed(owner: type[Model], options: Mapping[str, Any], latent_dim: int) -> dict[str, Any]:
+    """`options` with what the constructor needs besides, to try a model out.
+
+    That is D and, of each part that it cannot do without, the first of its kind.
+    """
+    needed = {option: kind.names()[0] for option, kind in owner.parts.items()}
+    known = registry.options_of(owner)
+    return {
+        name: value
+        for name, value in {**needed, "latent_dim": latent_dim}.items()
+        if name in known and known[name].default is known[name].empty
+    } | {**options}
