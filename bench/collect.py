@@ -11,7 +11,7 @@ from typing import Any
 from bench.plan.progress import Ending, Progress
 from bench.plan.trials import differing, tuning_metric
 from bench.store import Store
-from bench.study.schema import PLUGINS, Study
+from bench.study.setup import Study, parts
 from reports import rows as schema
 from tvae import registry
 from tvae.files import write_atomically
@@ -130,19 +130,19 @@ def manifest(progress: Progress, environment: Mapping[str, Any], command: str) -
 def _arms(study: Study, endings: Sequence[Ending]) -> dict[str, schema.Arm]:
     differ = differing(study)
     arms: dict[str, schema.Arm] = {}
-    for name, arm in study.every_arm.items():
-        model = study.expanded(arm)["model"]
+    for name, setup in study.setups.items():
+        model = setup.config["model"]
         arms[name] = {
-            "role": study.role(name),
-            "summary": arm.summary,
-            "published": arm.published,
+            "role": setup.role,
+            "summary": setup.summary,
+            "published": setup.published,
             "differs": differ[name],
-            "train": study.data_of(arm).train,
+            "train": setup.data.train,
             # a model that has no such option has a size of its own
             "latent_dim": model.get("latent_dim") or registry.models.get(model["name"]).latent_dim,
         }
-        if arm.levels:
-            arms[name]["levels"] = dict(arm.levels)
+        if setup.levels:
+            arms[name]["levels"] = dict(setup.levels)
         form = model.get("latent_transform")
         if form is not None:
             made = registry.latent_transforms.build(form, model["latent_dim"])
@@ -157,15 +157,11 @@ def _arms(study: Study, endings: Sequence[Ending]) -> dict[str, schema.Arm]:
 def _parts(study: Study) -> list[schema.Part]:
     """The plugins of all arms, each once, in the order of the arms."""
     found: dict[tuple[str, str], schema.Part] = {}
-    for arm_name, arm in study.every_arm.items():
-        config = study.expanded(arm)
-        used = {
-            option: (plugins, config["model"].get(option)) for option, plugins in PLUGINS.items()
-        }
-        used["family"] = (registry.families, config["family"])
-        for role, (plugins, reference) in used.items():
-            if reference is None:
-                continue
+    for setup in study.setups.values():
+        for role, plugins, reference in [
+            *parts(setup.config["model"]),
+            ("family", registry.families, setup.config["family"]),
+        ]:
             name = reference["name"]
             part = found.setdefault(
                 (role, name),
@@ -177,16 +173,19 @@ def _parts(study: Study) -> list[schema.Part]:
                     "arms": [],
                 },
             )
-            part["arms"].append(arm_name)
-    order = [*PLUGINS, "family"]
+            part["arms"].append(setup.name)
+    # the model with the most parts says their order
+    models = {setup.config["model"]["name"] for setup in study.setups.values()}
+    declared = [list(registry.models.get(name).parts) for name in sorted(models)]
+    order = [o for options in sorted(declared, key=len, reverse=True) for o in options] + ["family"]
     return [found[key] for key in sorted(found, key=lambda key: order.index(key[0]))]
 
 
 def _factors(study: Study) -> dict[str, list[str]]:
     """Factor -> its levels, in the order of the arms, so that the first is the reference."""
     found: dict[str, list[str]] = {}
-    for arm in study.arms.values():
-        for factor, level in arm.levels.items():
+    for setup in study.setups.values():
+        for factor, level in setup.levels.items():
             if level not in found.setdefault(factor, []):
                 found[factor].append(level)
     return found

@@ -6,6 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from bench.arguments import split, texts
 from bench.console import console
 from tvae import data
 from tvae.registry import BrokenPlugin, unknown_name
@@ -50,17 +51,17 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _read(command: str, words: list[str]) -> tuple[str, Path | None, dict[str, int]]:
     """The name, the root and the options among the words of a command line."""
-    wanted = [word for word in words if "=" not in word]
-    pairs = dict(word.split("=", 1) for word in words if "=" in word)
+    wanted, given = split(words)
     if len(wanted) != (command != "list"):
         raise ValueError(
             f"{command} takes {'no name' if command == 'list' else 'the name of one data set'} "
             f"({', '.join(data.names())}); given: {' '.join(wanted) or 'none'}"
         )
     known = {"root"} if command == "list" else {"root", *data.source(wanted[0]).options}
-    for key in pairs:
-        if key not in known:
-            raise unknown_name(f"argument of {' '.join([command, *wanted])}:", key, known)
+    pairs, others = texts(given, known)
+    for other in others:
+        what = f"argument of {' '.join([command, *wanted])}:"
+        raise unknown_name(what, other.partition("=")[0], known)
     root = pairs.pop("root", None)
     for key, value in pairs.items():
         if not value.isdecimal():

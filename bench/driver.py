@@ -23,7 +23,8 @@ from bench.plan.keys import digest, source_digests
 from bench.plan.progress import Ending, Progress
 from bench.plan.trials import World, tuning_metric
 from bench.store import Store
-from bench.study.schema import Execution, Study
+from bench.study.schema import Execution
+from bench.study.setup import Study
 from bench.watch.mlflow_runs import Guarded, MLflowTracker, flatten, tracker
 from bench.watch.optuna_file import Ledger
 from tvae import registry
@@ -80,7 +81,7 @@ def check_writable(folder: Path) -> None:
     Raises:
         ConfigError: it cannot be made or written to.
     """
-    from bench.study.schema import ConfigError, Problem
+    from bench.study.problems import ConfigError, Problem
 
     try:
         (folder / "trials").mkdir(parents=True, exist_ok=True)

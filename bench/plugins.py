@@ -20,7 +20,7 @@ python -m bench.plugins new KIND NAME         a plugin to begin with, and its te
                                               test_NAME.py in this folder
 python -m bench.plugins check NAME            its contract: each law with its measured error
 
-KIND is latent_transform, divergence, family, metric or dataset.
+KIND is latent_transform, divergence, family, model, metric or dataset.
 
 key=value arguments:
   plugins=FILE.py   a plugin that is in no package (a list: [a.py,b.py])
@@ -56,12 +56,12 @@ def read(arguments: Sequence[str]) -> tuple[list[str], dict[str, Any]]:
     Raises:
         ValueError: an argument that cannot be read, or a file that is no plugin.
     """
-    from bench.study.files import parse_overrides
-    from bench.study.schema import ConfigError, Problem
+    from bench.arguments import parse, split
+    from bench.study.problems import ConfigError, Problem
 
     problems: list[Problem] = []
-    pairs = [argument for argument in arguments if "=" in argument or argument.startswith("~")]
-    settings, deletions = parse_overrides(pairs, problems)
+    words, pairs = split(arguments)
+    settings, deletions = parse(pairs, problems)
     problems += [Problem(f"~{path}", "there is nothing to delete here") for path in deletions]
     files = settings.pop("plugins", [])
     files = [files] if isinstance(files, str) else files
@@ -71,7 +71,7 @@ def read(arguments: Sequence[str]) -> tuple[list[str], dict[str, Any]]:
         raise ConfigError(problems)
     for file in files:
         add(str(file))
-    return [argument for argument in arguments if argument not in pairs], settings
+    return words, settings
 
 
 def _request(command: str, words: list[str]) -> Request:

@@ -45,8 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0 if arguments else 2
     from bench.driver import Owned, Session
     from bench.execute.interrupts import Interrupted, Interrupts
+    from bench.study.problems import ConfigError
     from bench.study.resolve import resolve
-    from bench.study.schema import ConfigError
 
     errors = console(stderr=True)
     try:

@@ -18,14 +18,16 @@ from pathlib import Path
 
 from rich.console import Console
 
+from bench.arguments import texts
 from bench.console import console
 from bench.driver import Owned, Session
 from bench.plan.keys import differences
 from bench.plan.progress import Ending, Progress
 from bench.plan.trials import Trial
 from bench.store import Recipe, Store
+from bench.study.problems import ConfigError
 from bench.study.resolve import resolve
-from bench.study.schema import ConfigError, Study
+from bench.study.setup import Study
 from bench.watch.dry_run import count_left
 
 COLUMNS = ("done", "pruned", "running", "interrupted", "waiting", "diverged", "failed")
@@ -40,8 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         console().print(__doc__)
         return 0 if arguments else 2
     out, errors = console(), console(stderr=True)
-    own = dict(a.split("=", 1) for a in arguments if a.startswith(("explain=", "sync=")))
-    rest = [a for a in arguments if not a.startswith(("explain=", "sync="))]
+    own, rest = texts(arguments, ("explain", "sync"))
     try:
         if own.get("sync", "false") not in ("true", "false"):
             raise ValueError(f"sync: must be true or false, got {own['sync']!r}")

@@ -27,7 +27,7 @@ from annotated_types import Ge, Gt, Le, Lt, MinLen
 from pydantic import BaseModel, BeforeValidator
 from pydantic.fields import FieldInfo
 
-from bench.study.schema import Execution, Factors, Study
+from bench.study.schema import Execution, Factors, StudyFile
 from tvae import registry
 from tvae.registry import Registry
 from tvae.space import Choice, Factor, Float, Int
@@ -323,8 +323,8 @@ def study_file() -> str:
     """The reference of a study file's keys."""
     of_budget = budgets()
     set_by_all = set.intersection(*(set(one) for one in of_budget.values()))
-    every = {**sections(Study), **sections(Factors)}
-    every[""] = Study
+    every = {**sections(StudyFile), **sections(Factors)}
+    every[""] = StudyFile
     known: dict[Any, str] = {}
     for path, schema in every.items():
         known.setdefault(schema, path)
@@ -338,7 +338,7 @@ def study_file() -> str:
             "file and the command line go over it."
         ),
         "## The study",
-        keys("", Study, set_by_all, known),
+        keys("", StudyFile, set_by_all, known),
         wrapped(
             "A study file may hold two keys more: `extends`, the name or path of a study that is "
             "merged below it, and `factors`, a crossing. " + escaped(" ".join(read(Factors).body))

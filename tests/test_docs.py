@@ -33,9 +33,10 @@ import numpy as np
 import pytest
 import yaml
 
-from bench.study.check import validate
+from bench.study.problems import Problem
 from bench.study.resolve import resolve
-from bench.study.schema import Execution, Factors, Problem, Study
+from bench.study.schema import Execution, Factors, StudyFile
+from bench.study.wording import validate
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -151,15 +152,15 @@ def names_plugins(words: list[str]) -> bool:
 
 def wrong_keys(tree: dict[str, object]) -> list[Problem]:
     """What is wrong with the keys of a part of a study, as far as it can be told."""
-    known = {**Study.model_fields, **Factors.model_fields, "extends": None}
+    known = {**StudyFile.model_fields, **Factors.model_fields, "extends": None}
     problems = [Problem(key, "is no key of a study") for key in tree if key not in known]
     for key, value in tree.items():
         if key == "factors":
             validate(Factors, {key: value}, problems)
-        elif key in Study.model_fields:
+        elif key in StudyFile.model_fields:
             # of the whole study only what is wrong below this key counts
             found: list[Problem] = []
-            validate(Study, {key: value}, found)
+            validate(StudyFile, {key: value}, found)
             problems += [p for p in found if p.path.split(".")[0] == key]
     return problems
 

@@ -24,7 +24,7 @@ from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar, cast, get_type_hints
 
 T = TypeVar("T")
 
@@ -86,6 +86,29 @@ class Origin:
             return self.module
         package = self.entry_point.dist.name if self.entry_point.dist else "an unnamed package"
         return f"{self.entry_point.value} ({package})"
+
+
+def options_of(owner: Any) -> dict[str, inspect.Parameter]:
+    """The options of a constructor by name, in its order.
+
+    What takes anything is no option: a class without a constructor of its own may inherit that.
+    """
+    parameters = list(inspect.signature(owner.__init__).parameters.values())[1:]
+    return {p.name: p for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
+
+
+def hints_of(owner: Any) -> dict[str, Any]:
+    """Option -> the type that a constructor asks for, without what annotates it further."""
+    return {name: hint for name, hint in get_type_hints(owner.__init__).items() if name != "return"}
+
+
+def defaults_of(owner: Any) -> dict[str, Any]:
+    """Option -> default, as plain data; the seed is no part of a configuration."""
+    return {
+        name: list(option.default) if isinstance(option.default, tuple) else option.default
+        for name, option in options_of(owner).items()
+        if option.default is not option.empty and name != "seed"
+    }
 
 
 class Names:
@@ -242,18 +265,12 @@ class Registry(Names, Generic[T]):
                 given, or a value it refuses.
         """
         plugin = self.get(name)
-        signature = inspect.signature(plugin)
-        # a class without a constructor of its own may inherit one that takes anything
-        allowed = [
-            parameter.name
-            for parameter in signature.parameters.values()
-            if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
-        ][len(args) :]
+        allowed = [*options_of(plugin)][len(args) :]
         for option in options:
             if option not in allowed:
                 raise unknown_name(f"option of the {self.kind} {name!r}", option, allowed)
         try:
-            signature.bind(*args, **options)
+            inspect.signature(plugin).bind(*args, **options)
         except TypeError as error:
             raise ValueError(f"the {self.kind} {name!r} is {error}") from error
         return plugin(*args, **options)

@@ -10,7 +10,7 @@ from typing import Any
 
 from bench.plan.progress import Ending
 from bench.plan.trials import Trial
-from bench.study.schema import Study
+from bench.study.setup import Study
 
 STEPS = 3
 """Steps that are run to measure one; the first warms up and does not count."""

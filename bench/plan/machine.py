@@ -12,7 +12,9 @@ from typing import Any
 
 from bench.plan.keys import digest
 from bench.plan.trials import World
-from bench.study.schema import REPOSITORY, ConfigError, Problem, Study
+from bench.study.problems import ConfigError, Problem
+from bench.study.schema import REPOSITORY
+from bench.study.setup import Study
 
 LIBRARIES = (
     "torch", "torchvision", "numpy", "scipy", "scikit-learn", "optuna", "mlflow", "pandas",

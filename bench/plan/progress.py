@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from bench.plan.trials import Trial, World, plan
 from bench.plan.tuning import WATCHED, Candidate, Outcome, Search, chosen, searches
 from bench.store import Result, Store
-from bench.study.schema import Study
+from bench.study.setup import Study
 
 LEFT_OPEN = Result("interrupted", "has not ended")
 

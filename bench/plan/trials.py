@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from bench.plan.keys import digest, source_digests
-from bench.study.schema import PLUGINS, Data, Study, plugin
+from bench.study.schema import Data
+from bench.study.setup import Role, Setup, Study, parts
+from bench.study.tree import flatten
 from tvae import registry
 
 Stage = Literal["tune", "confirm"]
@@ -52,7 +54,7 @@ class Trial:
     """
 
     arm: str
-    role: Literal["arm", "baseline", "reference"]
+    role: Role
     seed: int
     stage: Stage
     config: Mapping[str, Any]
@@ -104,19 +106,20 @@ class Trial:
 def plan(study: Study, world: World) -> list[Trial]:
     """The confirmation trials, seed by seed, so that the first pairs are complete early."""
     return [
-        trial(study, world, arm, seed, "confirm") for seed in study.seeds for arm in study.every_arm
+        trial(study, world, setup, seed, "confirm")
+        for seed in study.seeds
+        for setup in study.setups.values()
     ]
 
 
 def trial(
-    study: Study, world: World, name: str, seed: int, stage: Stage, candidate: int | None = None
+    study: Study, world: World, setup: Setup, seed: int, stage: Stage, candidate: int | None = None
 ) -> Trial:
-    """The trial of one arm or baseline at one seed.
+    """The trial of one arm or baseline at one seed; its setup may be another than the study's.
 
     A tuning trial is measured by what gives the tuning metric alone, on validation data.
     """
-    arm = study.every_arm[name]
-    config, data = study.expanded(arm), study.data_of(arm)
+    config, data = setup.config, setup.data
     metrics: Mapping[str, Mapping[str, Any]] = study.metrics
     if stage == "tune":
         source = metric_source(study, tuning_metric(study))
@@ -165,8 +168,8 @@ def trial(
         "pictures": source_digests(["tvae.pictures"]) if stage == "confirm" else None,
     }
     return Trial(
-        arm=name,
-        role=study.role(name),
+        arm=setup.name,
+        role=setup.role,
         seed=seed,
         stage=stage,
         config=config,
@@ -212,10 +215,7 @@ def training_modules(config: Mapping[str, Any]) -> list[str]:
         registry.models.origin(model["name"]).module,
         registry.families.origin(config["family"]["name"]).module,
     ]
-    for option, plugins in PLUGINS.items():
-        reference = plugin(model.get(option))
-        if isinstance(reference, Mapping):
-            modules.append(plugins.origin(reference["name"]).module)
+    modules += [plugins.origin(part["name"]).module for _, plugins, part in parts(model)]
     return modules
 
 
@@ -234,13 +234,12 @@ def differing(study: Study, *, written: bool = False) -> dict[str, dict[str, Any
         study: resolved.
         written: as the study says it, without the defaults of what it does not say.
     """
-    config = study.configuration if written else study.expanded
     flat = {
         name: {
-            **{f"data.{key}": getattr(study.data_of(arm), key) for key in ("train", "transfer")},
-            **dict(_flatten(config(arm))),
+            **{f"data.{key}": getattr(setup.data, key) for key in ("train", "transfer")},
+            **flatten(setup.written if written else setup.config),
         }
-        for name, arm in study.every_arm.items()
+        for name, setup in study.setups.items()
     }
     paths = dict.fromkeys(path for values in flat.values() for path in values)
     absent = object()
@@ -250,13 +249,3 @@ def differing(study: Study, *, written: bool = False) -> dict[str, dict[str, Any
         if len({repr(values.get(path, absent)) for values in flat.values()}) > 1
     ]
     return {name: {p: values.get(p) for p in differ} for name, values in flat.items()}
-
-
-def _flatten(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in tree.items():
-        if key in PLUGINS:
-            value = plugin(value)
-        if isinstance(value, Mapping):
-            yield from _flatten(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value

@@ -9,16 +9,17 @@ workers; and since nothing is read back from Optuna's database, no pickle of its
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import floor, isfinite, log
 from typing import TYPE_CHECKING, Any
 
 from bench.plan.trials import Trial, World, direction, trial, tuning_metric
 from bench.store import Result, Status
-from bench.study.schema import PLUGINS, Arm, Study, Tree, merge, plugin
-from tvae import registry
-from tvae.space import Choice, Factor, Float, Int, Space
+from bench.study.setup import Setup, Study
+from bench.study.space import search_space
+from bench.study.tree import Tree, at
+from tvae.space import Choice, Float, Int
 from tvae.streams import derive_seed
 
 if TYPE_CHECKING:
@@ -69,35 +70,12 @@ class Outcome:
     curve: Curve
 
 
-def search_space(study: Study, arm: Arm) -> dict[str, BaseDistribution]:
-    """Where an arm is tuned: dotted path -> Optuna's distribution, in a fixed order.
-
-    What the plugins of its model declare, the weights of its objective and what the trainer
-    declares; without what the study's file sets itself, or says to leave alone. Rates and steps
-    come with the budget, so they do not count as set.
-    """
-    from tvae.trainer import Training
-
-    config, written = study.expanded(arm), study.configuration(arm)["model"]
-    model = config["model"]
-    declared: dict[str, tuple[Space, Tree, Tree]] = {
-        "trainer": (Training.space, config["trainer"], arm.trainer),
-        "model": (registry.models.get(model["name"]).space, model, written),
-    }
-    for option, plugins in PLUGINS.items():
-        if isinstance(model.get(option), Mapping):
-            space = plugins.get(model[option]["name"]).space
-            declared[f"model.{option}"] = space, model[option], plugin(written[option])
-    found = {}
-    for prefix, (space, values, fixed) in declared.items():
-        for name, where in space.items():
-            path = f"{prefix}.{name}"
-            if values[name] is not None and name not in fixed and path not in study.tune.fixed:
-                found[path] = _distribution(where, values[name])
-    return found
+def distributions(setup: Setup, fixed: Iterable[str] = ()) -> dict[str, BaseDistribution]:
+    """Where a setup is tuned, in Optuna's terms; see `bench.study.space.search_space`."""
+    return {path: _distribution(where) for path, where in search_space(setup, fixed).items()}
 
 
-def _distribution(where: Float | Int | Choice | Factor, default: Any) -> BaseDistribution:
+def _distribution(where: Float | Int | Choice) -> BaseDistribution:
     from optuna.distributions import (
         CategoricalDistribution,
         FloatDistribution,
@@ -108,28 +86,7 @@ def _distribution(where: Float | Int | Choice | Factor, default: Any) -> BaseDis
         return FloatDistribution(where.low, where.high, log=where.log)
     if isinstance(where, Int):
         return IntDistribution(where.low, where.high)
-    if isinstance(where, Choice):
-        return CategoricalDistribution(where.options)  # type: ignore[arg-type]
-    return FloatDistribution(where.low * default, where.high * default, log=True)
-
-
-def with_values(arm: Arm, values: Mapping[str, Any]) -> Arm:
-    """The arm with `values` (dotted path -> value) in its configuration."""
-    tree: Tree = {}
-    for path, value in values.items():
-        branch: Any = value
-        for part in reversed(path.split(".")):
-            branch = {part: branch}
-        tree = merge(tree, branch)
-    return arm.model_copy(
-        update={name: merge(getattr(arm, name), change) for name, change in tree.items()}
-    )
-
-
-def with_arm(study: Study, name: str, arm: Arm) -> Study:
-    """The study with another configuration of one arm or baseline."""
-    role = "arms" if name in study.arms else "baselines"
-    return study.model_copy(update={role: {**getattr(study, role), name: arm}})
+    return CategoricalDistribution(where.options)  # type: ignore[arg-type]
 
 
 class Search:
@@ -146,10 +103,10 @@ class Search:
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.study, self.world, self.name = study, world, name
-        self.tune, self.arm = study.tune, study.every_arm[name]
+        self.tune, self.setup = study.tune, study.setups[name]
         self.metric = tuning_metric(study)
         self.lower = direction(study, self.metric) == "lower"
-        self.space = search_space(study, self.arm)
+        self.space = distributions(self.setup, study.tune.fixed)
         # without anything to search there is one candidate, the arm as it is
         self.budget = self.tune.trials if self.space else min(1, self.tune.trials)
         self.optuna = optuna.create_study(direction="minimize" if self.lower else "maximize")
@@ -179,22 +136,14 @@ class Search:
         return self.candidates[first:]
 
     def _defaults(self) -> Tree:
-        config = self.study.expanded(self.arm)
-        found = {}
-        for path in self.space:
-            value: Any = config
-            for part in path.split("."):
-                value = value[part]
-            found[path] = value
-        return found
+        return {path: at(self.setup.config, path) for path in self.space}
 
     def _trials(self, number: int, values: Mapping[str, Any]) -> tuple[Trial, ...]:
-        arm = with_values(self.arm, values)
+        setup = self.setup.having(values)
         if self.tune.steps is not None:
-            arm = with_values(arm, {"trainer.steps": self.tune.steps})
-        study = with_arm(self.study, self.name, arm)
+            setup = setup.having({"trainer.steps": self.tune.steps})
         return tuple(
-            trial(study, self.world, self.name, seed, "tune", number) for seed in self.tune.seeds
+            trial(self.study, self.world, setup, seed, "tune", number) for seed in self.tune.seeds
         )
 
     def _sampler(self, generation: int) -> optuna.samplers.BaseSampler:
@@ -341,25 +290,25 @@ class Search:
         return min(found)[1] if found else None
 
     @property
-    def chosen(self) -> Arm:
-        """The arm as it is to be confirmed: with the winner's values, or as it is."""
+    def chosen(self) -> Setup:
+        """The setup to be confirmed: with the winner's values, or as it is."""
         if self.best is None:
-            return self.arm
-        return with_values(self.arm, self.candidates[self.best].values)
+            return self.setup
+        return self.setup.having(self.candidates[self.best].values)
 
 
 def searches(study: Study, world: World) -> list[Search]:
     """One for each arm and baseline that is trained; none where nothing is tuned."""
     if not study.tune.trials:
         return []
-    trained = (name for name in study.every_arm if study.role(name) != "reference")
+    trained = (s.name for s in study.setups.values() if s.role != "reference")
     return [Search(study, world, name) for name in trained]
 
 
 def chosen(study: Study, found: Sequence[Search]) -> Study:
     """The study to be confirmed: every arm with its winner's values."""
     for search in found:
-        study = with_arm(study, search.name, search.chosen)
+        study = study.having(search.chosen)
     return study
 
 

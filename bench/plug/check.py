@@ -25,6 +25,7 @@ CONTRACTS: Mapping[str, type[Any]] = {
     "latent_transform": testing.LatentTransformContract,
     "divergence": testing.DivergenceContract,
     "family": testing.FamilyContract,
+    "model": testing.ModelContract,
     "metric": testing.MetricContract,
     "dataset": testing.DatasetContract,
 }

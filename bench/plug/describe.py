@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Any, get_type_hints
+from typing import Any
 
 from rich.console import Console
 
 from bench.console import console
-from bench.plug.kinds import DIMS, Request, check_options, matches, told
+from bench.plug.kinds import DIMS, Request, check_options, example, matches, told
 from tvae import registry
 from tvae.data import catalogue
 from tvae.registry import Registry, UnknownName
@@ -38,6 +38,7 @@ def describe(request: Request) -> None:
             "latent_transform": _form_costs,
             "divergence": _divergence_costs,
             "family": _family_costs,
+            "model": _model_costs,
         }
         if kind in costs:
             out.print("what it costs")
@@ -55,13 +56,8 @@ def _describe_data(name: str, out: Console) -> None:
 
 
 def _describe_options(owner: Any, out: Console) -> None:
-    hints = get_type_hints(owner.__init__)
-    parameters = list(inspect.signature(owner.__init__).parameters.values())[1:]
-    options = [
-        p
-        for p in parameters
-        if p.name != "latent_dim" and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
-    ]
+    hints = registry.hints_of(owner)
+    options = [o for o in registry.options_of(owner).values() if o.name != "latent_dim"]
     out.print("options")
     for option in options:
         hint = hints.get(option.name, Any)
@@ -139,6 +135,32 @@ def _family_costs(name: str, options: dict[str, Any]) -> list[str]:
     x, generator = torch.rand(100, 1, 28, 28), torch.Generator().manual_seed(0)
     took = _milliseconds(lambda: family.views(x, generator))
     return [f"two views of 100 images of 28 x 28, at any D: {took:.3g} ms"]
+
+
+def _model_costs(name: str, options: dict[str, Any]) -> list[str]:
+    """Of one step of training, with the first plugins of their kinds where none is given."""
+    import torch
+
+    from tvae.models.base import Views
+    from tvae.streams import Streams
+
+    lines = []
+    for dim in DIMS:
+        filled = example(registry.models, name, options, dim)
+        model, streams = registry.models.make(name, **filled), Streams(0)
+        x, x_1, x_2 = torch.rand(3, 100, 1, 28, 28)
+        size = f"{sum(p.numel() for p in model.parameters()):,} parameters"
+        lines.append(f"D = {filled.get('latent_dim', model.latent_dim)}: {size}")
+        if not model.trains:
+            return lines
+        views = Views(x_1, x_2) if model.uses_views else None
+
+        def step(model: Any = model, x: Any = x, views: Any = views, draws: Any = streams) -> None:
+            model.objective(x, views, draws)["loss"].backward()
+
+        took = _milliseconds(step)
+        lines[-1] += f"; the objective with gradients, batch of 100: {took:.3g} ms"
+    return lines
 
 
 def _milliseconds(step: Callable[[], object]) -> float:

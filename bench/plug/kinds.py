@@ -17,6 +17,7 @@ KINDS: Mapping[str, Names] = MappingProxyType(
         "latent_transform": registry.latent_transforms,
         "divergence": registry.divergences,
         "family": registry.families,
+        "model": registry.models,
         "metric": registry.metrics,
         "dataset": catalogue.datasets,
     }
@@ -100,21 +101,32 @@ def check_options(names: Names, name: str, options: Mapping[str, Any]) -> None:
         ConfigError: an option that there is not, or a value of another type.
         ValueError: a value that the plugin refuses.
     """
-    from bench.study.check import options_schema, validate
-    from bench.study.schema import ConfigError, Problem
+    from bench.study.problems import ConfigError, Problem
+    from bench.study.wording import options_schema, validate
 
     problems: list[Problem] = []
     if isinstance(names, Registry):
         owner: Any = names.get(name)
-        schema = options_schema(owner)
-        needed = {"latent_dim": DIMS[0]} if "latent_dim" in schema.model_fields else {}
+        schema, form = options_schema(owner), names is registry.latent_transforms
+        given = {"latent_dim": DIMS[0], **options} if form else example(names, name, options)
         what = f"option of the {names.kind} {name!r}:"
-        if validate(schema, {**needed, **options}, problems, what) and not needed:
-            owner(**options)  # what a form refuses depends on D
+        if validate(schema, given, problems, what) and not form:
+            owner(**given)  # what a form refuses depends on D
     elif options:
         problems.append(Problem(next(iter(options)), f"the {names.kind} {name!r} takes none here"))
     if problems:
         raise ConfigError(problems)
+
+
+def example(
+    names: Registry[Any], name: str, options: Mapping[str, Any], latent_dim: int = DIMS[0]
+) -> dict[str, Any]:
+    """`options` with what a plugin needs besides, to try it out."""
+    if names is not registry.models:
+        return dict(options)
+    from tvae.models.base import completed
+
+    return completed(names.get(name), options, latent_dim)
 
 
 def summary(names: Names, name: str) -> str:

@@ -11,8 +11,12 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from bench.study.schema import ConfigError, Problem, Study, Tree, merge, options_of
-from tvae import registry
+from bench.study.problems import ConfigError, Problem
+from bench.study.schema import StudyFile
+from bench.study.setup import setups
+from bench.study.space import search_space
+from bench.study.tree import Tree, merge, put
+from tvae.space import Choice
 
 TOLERANCE = 0.02
 """Largest relative difference from the smallest arm."""
@@ -35,7 +39,7 @@ def parameters(model: Mapping[str, Any]) -> int:
     return sum(p.numel() for p in made.parameters() if p.requires_grad)
 
 
-def widths(study: Study) -> dict[str, int]:
+def widths(study: StudyFile) -> dict[str, int]:
     """Arm -> width of h_xi's hidden layers, for each arm that has to be narrowed.
 
     Arms whose model infers no T are left as they are, and so are baselines: they are there for
@@ -45,9 +49,9 @@ def widths(study: Study) -> dict[str, int]:
         ConfigError: an arm is too large even with the narrowest h_xi.
     """
     models = {
-        name: study.expanded(arm)["model"]
-        for name, arm in study.arms.items()
-        if WIDTH in (options_of(registry.models, study.configuration(arm)["model"]["name"]) or ())
+        name: setup.config["model"]
+        for name, setup in setups(study).items()
+        if setup.role == "arm" and WIDTH in setup.config["model"]
     }
     sizes = {name: parameters(model) for name, model in models.items()}
     if not sizes:
@@ -83,7 +87,7 @@ def _narrowed(model: Mapping[str, Any], target: int) -> int:
     return min((low, high), key=lambda w: abs(parameters({**model, WIDTH: w}) - target))
 
 
-def match(tree: Tree, study: Study) -> Tree:
+def match(tree: Tree, study: StudyFile) -> Tree:
     """`tree`, the plain data of `study`, with its arms narrowed as its ``capacity`` says.
 
     With ``both``, an arm that is narrowed is there twice, the second as ``NAME-matched``, and the
@@ -127,22 +131,21 @@ def _level(arm: Tree, level: str) -> Tree:
     return {**arm, "levels": {**arm.get("levels", {}), FACTOR: level}}
 
 
-def _check_search(study: Study) -> None:
+def _check_search(study: StudyFile) -> None:
     """Refuse to tune what changes the number of parameters that has just been matched."""
     if not study.tune.trials:
         return
-    from bench.plan.tuning import search_space
-
     problems = []
-    for name, arm in study.arms.items():
-        model = study.expanded(arm)["model"]
-        for path, searched in search_space(study, arm).items():
-            ends = getattr(searched, "choices", None) or [
-                getattr(searched, end) for end in ("low", "high") if hasattr(searched, end)
-            ]
+    for name, setup in setups(study).items():
+        if setup.role != "arm":
+            continue
+        for path, searched in search_space(setup, study.tune.fixed).items():
+            ends = (
+                searched.options if isinstance(searched, Choice) else (searched.low, searched.high)
+            )
             if not path.startswith("model."):
                 continue
-            sizes = {_size(model, path.removeprefix("model.").split("."), end) for end in ends}
+            sizes = {_size(setup.config, path, end) for end in ends}
             if len(sizes - {math.nan}) > 1:
                 message = f"capacity={study.capacity} needs {path} fixed, which changes the size of"
                 problems.append(Problem("tune.fixed", f"{message} {name}"))
@@ -150,11 +153,8 @@ def _check_search(study: Study) -> None:
         raise ConfigError(problems)
 
 
-def _size(model: Tree, path: list[str], value: Any) -> float:
-    change: Any = value
-    for key in reversed(path):
-        change = {key: change}
+def _size(config: Tree, path: str, value: Any) -> float:
     try:
-        return parameters(merge(model, change))
+        return parameters(put(config, path, value)["model"])
     except ValueError:  # a factor of what is no number, or a value that does not fit: not this one
         return math.nan

@@ -2,127 +2,20 @@
 
 from __future__ import annotations
 
-import inspect
-import json
-from collections.abc import Callable, Iterable, Mapping
-from functools import cache
-from typing import Any, get_args, get_type_hints
+from collections.abc import Callable, Mapping
+from typing import Any
 
-from pydantic import BaseModel, ValidationError, create_model
-
-from bench.study.schema import (
-    PLUGINS,
-    Arm,
-    ArmData,
-    Problem,
-    Section,
-    Study,
-    Trainer,
-    Tree,
-    options_of,
-    plugin,
-)
+from bench.study.problems import Problem
+from bench.study.schema import Arm, ArmData, StudyFile, Trainer
+from bench.study.setup import Setup, model_name, model_options, parts, setups, written
+from bench.study.space import search_space
+from bench.study.tree import Tree
+from bench.study.wording import options_schema, shown, validate
 from tvae import registry
 from tvae.registry import Registry, unknown_name
 
 PIXELS = 28
 """Height and width of the images that a model is trained on."""
-
-WORDING = {
-    "missing": "is missing",
-    "int_type": "must be a whole number",
-    "int_from_float": "must be a whole number",
-    "float_type": "must be a number",
-    "finite_number": "must be a finite number",
-    "bool_type": "must be true or false",
-    "string_type": "must be text",
-    "string_too_short": "must not be empty",
-    "list_type": "must be a list",
-    "tuple_type": "must be a list",
-    "dict_type": "must be a mapping of names to values",
-    "mapping_type": "must be a mapping of names to values",
-    "model_type": "must be a mapping of names to values",
-    "literal_error": "must be {expected}",
-    "greater_than_equal": "must be at least {ge}",
-    "greater_than": "must be more than {gt}",
-    "less_than_equal": "must be at most {le}",
-    "less_than": "must be less than {lt}",
-    "too_short": "must have {min_length} or more entries",
-    "too_long": "must have {max_length} or fewer entries",
-    "value_error": "{error}",
-}
-"""pydantic's kinds of error in our words."""
-
-
-def validate(
-    schema: type[Any], tree: Mapping[str, Any], problems: list[Problem], what: str = "key"
-) -> Any:
-    """The section, or None with what is wrong with it added to `problems`.
-
-    Args:
-        schema: of the section.
-        tree: plain data.
-        problems: see above.
-        what: a field is called in messages.
-    """
-    try:
-        # JSON has no tuples, so strict validation of JSON takes a list for one
-        return schema.model_validate_json(json.dumps(tree))
-    except ValidationError as error:
-        # alternatives of one field fail one by one
-        wrong: dict[tuple[str, str], dict[str, None]] = {}
-        for entry in error.errors():
-            path, message, got = _described(schema, entry, tree, what)
-            wrong.setdefault((path, got), {})[message] = None
-        problems += [
-            Problem(path, " or ".join(messages) + got) for (path, got), messages in wrong.items()
-        ]
-    return None
-
-
-def _described(schema: type[BaseModel], entry: Any, tree: Any, what: str) -> tuple[str, str, str]:
-    """(path, what is wrong there, what was given) of one of pydantic's errors."""
-    kind, location = entry["type"], entry["loc"]
-    if kind == "extra_forbidden":
-        fields = _fields(schema, location[:-1])
-        message = str(unknown_name(what, str(location[-1]), fields))
-        return ".".join(map(str, location)), message, ""
-    message = WORDING.get(kind, entry["msg"][0].lower() + entry["msg"][1:])
-    limits = {
-        name: int(value) if isinstance(value, float) and value.is_integer() else value
-        for name, value in entry.get("ctx", {}).items()
-    }
-    message = message.format(**limits)
-    path: list[str] = []
-    for part in location:
-        # past what was given, pydantic names the alternative that it tried
-        if kind != "missing" and not isinstance(tree, Mapping | list):
-            break
-        path.append(str(part))
-        tree = tree[part] if part in tree or isinstance(part, int) else None
-    got = "" if kind in ("missing", "string_too_short") else f", got {_shown(entry['input'])}"
-    return ".".join(path), message, got
-
-
-def _shown(value: Any, most: int = 60) -> str:
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= most else f"{text[:most]}..."
-
-
-def _fields(schema: Any, location: Iterable[Any]) -> list[str]:
-    """The fields of the (nested) section at a location of a validation error."""
-    for part in location:
-        field = getattr(schema, "model_fields", {}).get(part)
-        if field is not None:
-            schema = _section_in(field.annotation)
-    return list(getattr(schema, "model_fields", {}))
-
-
-def _section_in(annotation: Any) -> Any:
-    """The section that an annotation speaks of, as deep inside as it may be, or None."""
-    if inspect.isclass(annotation) and issubclass(annotation, BaseModel):
-        return annotation
-    return next(filter(None, map(_section_in, get_args(annotation))), None)
 
 
 def data_labels() -> list[str]:
@@ -133,7 +26,7 @@ def data_labels() -> list[str]:
     return [n for n in names if not (n.endswith("_small") and n.removesuffix("_small") in names)]
 
 
-def check_names(study: Study, dropped: set[str]) -> list[Problem]:
+def check_names(study: StudyFile, dropped: set[str]) -> list[Problem]:
     """Data sets and arms that there are not, or twice; `dropped` are the arms left out."""
     from tvae import data
 
@@ -150,7 +43,7 @@ def check_names(study: Study, dropped: set[str]) -> list[Problem]:
 
     labels = data_labels()
     sections = {"data": study.data} | {
-        f"{role}.{name}.data": study.data_of(arm)
+        f"{role}.{name}.data": arm.data.over(study.data)
         for role, arms in (("arms", study.arms), ("baselines", study.baselines))
         for name, arm in arms.items()
         if arm.data != ArmData()
@@ -182,19 +75,19 @@ def check_names(study: Study, dropped: set[str]) -> list[Problem]:
         for name in pair:
             known(f"secondary.contrasts.{i}", "arm", name, arms)
     if len(study.seeds) != len(set(study.seeds)):
-        problems.append(Problem("seeds", f"must differ, got {_shown(study.seeds)}"))
+        problems.append(Problem("seeds", f"must differ, got {shown(study.seeds)}"))
     return problems + _check_tuning(study)
 
 
-def _check_tuning(study: Study) -> list[Problem]:
+def _check_tuning(study: StudyFile) -> list[Problem]:
     """Seeds that tuning shares with confirmation, and settings of metrics that there are not."""
     problems: list[Problem] = []
     tune = study.tune
     if len(tune.seeds) != len(set(tune.seeds)):
-        problems.append(Problem("tune.seeds", f"must differ, got {_shown(tune.seeds)}"))
+        problems.append(Problem("tune.seeds", f"must differ, got {shown(tune.seeds)}"))
     both = sorted({*tune.seeds} & {*study.seeds})
     if both:
-        message = f"{_shown(both)} are confirmation seeds, which tuning must not see"
+        message = f"{shown(both)} are confirmation seeds, which tuning must not see"
         problems.append(Problem("tune.seeds", message))
     for name in tune.metrics:
         if name not in study.metrics:
@@ -203,7 +96,7 @@ def _check_tuning(study: Study) -> list[Problem]:
     return problems
 
 
-def check_plugins(study: Study) -> list[Problem]:
+def check_plugins(study: StudyFile) -> list[Problem]:
     """Plugins that there are not, and options that one does not have or refuses.
 
     Found by making each once, without memory for its weights.
@@ -243,33 +136,31 @@ def check_plugins(study: Study) -> list[Problem]:
             message = f"{aim} is better neither higher nor lower, so it cannot be optimised"
             problems.append(Problem("tune.metric", message))
     # what follows reads configurations whose plugins are there
-    return problems or [*_check_twins(study), *_check_fixed(study)]
+    if problems:
+        return problems
+    found = setups(study)
+    return [*_check_twins(found), *_check_fixed(study, found)]
 
 
-def _check_twins(study: Study) -> list[Problem]:
+def _check_twins(found: Mapping[str, Setup]) -> list[Problem]:
     """Arms of one training that are to be measured on different data: they share a folder."""
     problems, seen = [], dict[str, tuple[str, list[str]]]()
-    for name, arm in study.every_arm.items():
-        data = study.data_of(arm)
-        first, labels = seen.setdefault(
-            repr((study.expanded(arm), data.train)), (name, data.labels)
-        )
-        if labels != data.labels:
+    for name, setup in found.items():
+        labels = setup.data.labels
+        first, before = seen.setdefault(repr((setup.config, setup.data.train)), (name, labels))
+        if before != labels:
             message = f"is the same training as {first!r}, measured on other data; list all of it"
             message += " in both arms' data.transfer"
-            role = "arms" if name in study.arms else "baselines"
+            role = "arms" if setup.role == "arm" else "baselines"
             problems.append(Problem(f"{role}.{name}.data.transfer", message))
     return problems
 
 
-def _check_fixed(study: Study) -> list[Problem]:
+def _check_fixed(study: StudyFile, found: Mapping[str, Setup]) -> list[Problem]:
     """Paths that tuning should leave alone and would not search anyway."""
     if not study.tune.fixed or not study.tune.trials:
         return []
-    from bench.plan.tuning import search_space
-
-    free = study.model_copy(update={"tune": study.tune.model_copy(update={"fixed": []})})
-    known = {path for arm in free.every_arm.values() for path in search_space(free, arm)}
+    known = {path for setup in found.values() for path in search_space(setup)}
     return [
         Problem(f"tune.fixed.{i}", str(unknown_name("value that is tuned", path, known)))
         for i, path in enumerate(study.tune.fixed)
@@ -277,10 +168,10 @@ def _check_fixed(study: Study) -> list[Problem]:
     ]
 
 
-def _check_shared(study: Study) -> list[Problem]:
+def _check_shared(study: StudyFile) -> list[Problem]:
     """Shared options of the model that no arm's model has."""
-    names = {arm.model.get("name", study.model.get("name")) for arm in study.every_arm.values()}
-    options = [options_of(registry.models, name) for name in sorted(map(str, names))]
+    names = {model_name(study, arm) for arm in study.every_arm.values()}
+    options = [model_options(name) for name in sorted(map(str, names))]
     if None in options:
         return []  # a model that there is not is reported with its arm
     known = {"name", *(option for found in options for option in found or [])} - {"seed"}
@@ -291,9 +182,9 @@ def _check_shared(study: Study) -> list[Problem]:
     ]
 
 
-def _check_arm(study: Study, arm: Arm, path: str, problems: list[Problem]) -> None:
+def _check_arm(study: StudyFile, arm: Arm, path: str, problems: list[Problem]) -> None:
     """Make an arm's family, model and the model's plugins; `path` is the arm's own."""
-    config = study.configuration(arm)
+    config = written(study, arm)
     model = config["model"]
 
     def where(option: str) -> str:
@@ -307,10 +198,7 @@ def _check_arm(study: Study, arm: Arm, path: str, problems: list[Problem]) -> No
     found: list[Problem] = []
     validate(Trainer, config["trainer"], found)
     problems += [Problem(f"{path}.trainer.{p.path}", p.message) for p in found]
-    for option, plugins in PLUGINS.items():
-        reference = plugin(model.get(option))
-        if not isinstance(reference, Mapping):
-            continue
+    for option, plugins, reference in parts(model):
         shared = {}
         if plugins is registry.latent_transforms and "latent_dim" in model:
             shared = {"latent_dim": model["latent_dim"]}
@@ -343,7 +231,7 @@ def _make(
     options = dict(options)
     name = options.pop("name", None)
     if not isinstance(name, str):
-        problems.append(Problem(where(""), f"must name a {plugins.kind}, got {_shown(name)}"))
+        problems.append(Problem(where(""), f"must name a {plugins.kind}, got {shown(name)}"))
         return None
     try:
         owner: Any = plugins.get(name)
@@ -368,17 +256,3 @@ def _make(
         else:
             problems.append(Problem(where(""), str(error) or type(error).__name__))
     return None
-
-
-@cache
-def options_schema(owner: type[Any]) -> type[BaseModel]:
-    """The options of a constructor as a schema, from its signature and type hints."""
-    hints = get_type_hints(owner.__init__)
-    fields: Tree = {}
-    for name, parameter in list(inspect.signature(owner.__init__).parameters.items())[1:]:
-        # the seed is the trial's, no option
-        if name == "seed" or parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
-            continue
-        default = ... if parameter.default is parameter.empty else parameter.default
-        fields[name] = (hints.get(name, Any), default)
-    return create_model(owner.__name__, __base__=Section, **fields)

@@ -7,30 +7,17 @@ reported at once, each with its path and, for a name, a near match.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from itertools import product
-from math import prod
 from typing import Any
 
-from bench.study.check import check_names, check_plugins, validate
-from bench.study.files import (
-    budget_names,
-    delete,
-    find,
-    parse_overrides,
-    read_study,
-    read_yaml,
-    study_names,
-)
-from bench.study.schema import (
-    MOST_TRIALS,
-    ConfigError,
-    Execution,
-    Factors,
-    Problem,
-    Study,
-    Tree,
-    merge,
-)
+from bench.arguments import parse
+from bench.study.check import check_names, check_plugins
+from bench.study.crossing import crossed, too_many
+from bench.study.files import budget_names, find, read_study, read_yaml, study_names
+from bench.study.problems import ConfigError, Problem
+from bench.study.schema import MOST_TRIALS, Execution, StudyFile
+from bench.study.setup import Study, role_of, settle
+from bench.study.tree import Tree, delete, merge
+from bench.study.wording import validate
 from tvae.registry import unknown_name
 
 
@@ -41,7 +28,7 @@ def resolve(arguments: Iterable[str]) -> tuple[Study, Execution]:
         ConfigError: anything wrong with it, everything at once.
     """
     problems: list[Problem] = []
-    overrides, deletions = parse_overrides(arguments, problems)
+    overrides, deletions = parse(arguments, problems)
     # before anything that may name a plugin is read
     _add_files(overrides.get("plugins", []), problems)
     name = overrides.pop("study", None)
@@ -69,9 +56,12 @@ def resolve(arguments: Iterable[str]) -> tuple[Study, Execution]:
     before = merge(below, file)
     tree = merge(before, overrides)
     for path in deletions:
-        delete(tree, path, problems)
+        try:
+            delete(tree, path)
+        except ValueError as error:
+            problems.append(Problem(f"~{path}", str(error)))
     most = execution.get("max_trials", MOST_TRIALS)
-    before, tree = (_crossed(t, most, found) for t, found in ((before, []), (tree, problems)))
+    before, tree = (crossed(t, most, found) for t, found in ((before, []), (tree, problems)))
     tree = _matched(tree, problems)
     _select(tree, selections, problems)
     dropped = _arms(before) - _arms(tree)
@@ -82,12 +72,12 @@ def resolve(arguments: Iterable[str]) -> tuple[Study, Execution]:
     if study is not None:
         count = count_trials(study)
         if options is not None and count > options.max_trials:
-            problems.append(Problem("max_trials", _too_many(count, options.max_trials)))
+            problems.append(Problem("max_trials", too_many(count, options.max_trials)))
         problems += check_names(study, dropped)
         problems += check_plugins(study)
     if problems or study is None or options is None:
         raise ConfigError(problems)
-    return study, options
+    return settle(study), options
 
 
 def _add_files(files: Any, problems: list[Problem]) -> None:
@@ -105,54 +95,11 @@ def _add_files(files: Any, problems: list[Problem]) -> None:
             problems.append(Problem("plugins", f"{error}{cause}"))
 
 
-def count_trials(study: Study) -> int:
+def count_trials(study: StudyFile) -> int:
     """Trials of the whole matrix: each arm's candidates at each tuning seed, and its seeds."""
-    trained = [name for name in study.every_arm if study.role(name) != "reference"]
+    trained = [name for name in study.every_arm if role_of(study, name) != "reference"]
     tuning = study.tune.trials * len(study.tune.seeds) * len(trained)
     return tuning + len(study.seeds) * len(study.every_arm)
-
-
-def _too_many(count: int, most: int) -> str:
-    return f"the matrix has {count:,} trials, more than {most:,}; max_trials={count} runs it"
-
-
-def _crossed(tree: Tree, most: Any, problems: list[Problem]) -> Tree:
-    """`tree` with an arm for every combination of the levels of its ``factors``.
-
-    A level is what an arm would say; levels of different factors are merged in their order. Arms
-    that the study spells out are merged over the crossing's.
-
-    Args:
-        tree: of the study.
-        most: arms; nothing above that is expanded.
-        problems: is added what is wrong.
-    """
-    tree = dict(tree)
-    factors = tree.pop("factors", {})
-    found: list[Problem] = []
-    levels = validate(Factors, {"factors": factors}, found)
-    problems += found
-    if levels is None or not levels.factors:
-        return tree
-    cells = prod(map(len, levels.factors.values()))
-    if isinstance(most, int) and cells > most:
-        problems.append(Problem("factors", _too_many(cells, most)))
-        return tree
-    arms: Tree = {}
-    for cell in product(*(factors[factor].items() for factor in levels.factors)):
-        arm: Tree = {}
-        for _, change in cell:
-            arm = merge(arm, change)
-        summaries = [change.get("summary", name) for name, change in cell]
-        arm |= {
-            "summary": "; ".join(map(str, summaries)),
-            "levels": dict(zip(levels.factors, (name for name, _ in cell), strict=True)),
-        }
-        arms["-".join(name for name, _ in cell)] = arm
-    if len(arms) < cells:
-        problems.append(Problem("factors", "two combinations of levels make arms of one name"))
-    spelled = tree.get("arms", {})
-    return {**tree, "arms": merge(arms, spelled) if isinstance(spelled, Mapping) else spelled}
 
 
 def _matched(tree: Tree, problems: list[Problem]) -> Tree:
@@ -162,7 +109,7 @@ def _matched(tree: Tree, problems: list[Problem]) -> Tree:
     """
     if tree.get("capacity", "own") == "own":
         return tree
-    study = validate(Study, tree, [])
+    study = validate(StudyFile, tree, [])
     if study is None or check_plugins(study):
         return tree  # which is said where the study is checked
     from bench.study.capacity import match
@@ -234,7 +181,7 @@ def _drop_contrasts(tree: Tree, dropped: set[str]) -> None:
         tree["secondary"] = {**secondary, "contrasts": contrasts}
 
 
-def _study(tree: Tree, before: Tree, problems: list[Problem]) -> Study | None:
+def _study(tree: Tree, before: Tree, problems: list[Problem]) -> StudyFile | None:
     """The study; where `tree` is none, what is wrong is set aside to let the rest be checked.
 
     Args:
@@ -243,12 +190,12 @@ def _study(tree: Tree, before: Tree, problems: list[Problem]) -> Study | None:
         problems: is added what is wrong.
     """
     found: list[Problem] = []
-    study = validate(Study, tree, found)
+    study = validate(StudyFile, tree, found)
     problems += found
     if study is None:
         for problem in found:
             tree = _without(tree, before, problem.path.split("."))
-        study = validate(Study, tree, [])
+        study = validate(StudyFile, tree, [])
     return study  # type: ignore[no-any-return]
 
 

@@ -1,10 +1,7 @@
-"""The schema of a study and of its execution, and how configurations merge."""
+"""The schema of a study's file and of its execution."""
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -15,48 +12,14 @@ from pydantic import (
     Field,
 )
 
-from tvae import registry
-from tvae.registry import Registry
-
-Tree = dict[str, Any]
+from bench.study.tree import Tree, plugin
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-PLUGINS: dict[str, Registry[Any]] = {
-    "latent_transform": registry.latent_transforms,
-    "coherence": registry.divergences,
-    "prior": registry.divergences,
-}
-"""Options of a model that name a plugin."""
-
 LARGEST_SEED = 2**31 - 1
 MOST_SEEDS = 10_000
 FIRST_TUNING_SEED = 1_000_000
 """Where counted tuning seeds start: beyond every counted confirmation seed."""
 MOST_TRIALS = 10_000
-
-
-@dataclass(frozen=True)
-class Problem:
-    """One thing wrong with a configuration, at a dotted path."""
-
-    path: str
-    message: str
-
-    def __str__(self) -> str:
-        return f"{self.path}: {self.message}" if self.path else self.message
-
-
-class ConfigError(ValueError):
-    """Everything that is wrong with a configuration, at once."""
-
-    def __init__(self, problems: Iterable[Problem]) -> None:
-        self.problems = list(dict.fromkeys(problems))
-        super().__init__("\n".join(map(str, self.problems)))
-
-
-def plugin(reference: Any) -> Any:
-    """A plugin reference as a mapping: ``NAME`` -> ``{"name": "NAME"}``."""
-    return {"name": reference} if isinstance(reference, str) else reference
 
 
 def counted(seeds: Any, first: int = 0) -> Any:
@@ -155,6 +118,10 @@ class ArmData(Section):
 
     train: str | None = None
     transfer: list[str] | None = None
+
+    def over(self, data: Data) -> Data:
+        """The study's data with these changes."""
+        return data.model_copy(update=self.model_dump(exclude_none=True))
 
 
 class Arm(Section):
@@ -255,8 +222,8 @@ class Tune(Section):
     fixed: list[str] = []
 
 
-class Study(Section):
-    """A question and all that is needed to answer it.
+class StudyFile(Section):
+    """A question and all that is needed to answer it, as its file and the command line say it.
 
     Attributes:
         name: of the folder in ``runs/``; left out: the name of the file.
@@ -313,53 +280,8 @@ class Study(Section):
     @property
     def labels(self) -> list[str]:
         """The data sets that any arm needs, without their size."""
-        of = [self.data_of(arm).labels for arm in self.every_arm.values()]
+        of = [arm.data.over(self.data).labels for arm in self.every_arm.values()]
         return list(dict.fromkeys(label for labels in [self.data.labels, *of] for label in labels))
-
-    def role(self, name: str) -> Literal["arm", "baseline", "reference"]:
-        """Of an arm or baseline: a baseline whose model is not trained is a reference."""
-        if name in self.arms:
-            return "arm"
-        model = self.configuration(self.baselines[name])["model"].get("name")
-        try:
-            return "baseline" if registry.models.get(str(model)).trains else "reference"
-        except ValueError:  # there is no such model, which is said where names are checked
-            return "baseline"
-
-    def data_of(self, arm: Arm) -> Data:
-        """The study's data with the arm's changes."""
-        return self.data.model_copy(update=arm.data.model_dump(exclude_none=True))
-
-    def configuration(self, arm: Arm) -> Tree:
-        """The configuration of one arm as written: shared sections with the arm's changes.
-
-        Of the shared model options an arm takes those that its model has.
-        """
-        name = arm.model.get("name", self.model.get("name"))
-        known = options_of(registry.models, name)
-        shared = {k: v for k, v in self.model.items() if known is None or k in {"name", *known}}
-        return {
-            "model": merge(shared, arm.model),
-            "family": merge(self.family, arm.family or {}),
-            "trainer": merge(self.trainer.model_dump(), arm.trainer),
-        }
-
-    def expanded(self, arm: Arm) -> Tree:
-        """The configuration of one arm with every default spelled out.
-
-        Two arms differ in nothing that is not in here, which is why keys and the report use it.
-        """
-        config = self.configuration(arm)
-        model = with_defaults(registry.models, config["model"])
-        for option, plugins in PLUGINS.items():
-            if model.get(option) is not None:
-                model[option] = with_defaults(plugins, plugin(model[option]))
-                weight = f"w_{option}"
-                if weight in model and model[weight] is None:
-                    owner = plugins.get(model[option]["name"])
-                    model[weight] = owner.default_weight
-        family = with_defaults(registry.families, config["family"])
-        return {"model": model, "family": family, "trainer": config["trainer"]}
 
 
 class Tracking(Section):
@@ -402,43 +324,3 @@ class Execution(Section):
         list[str], BeforeValidator(lambda given: [given] if isinstance(given, str) else given)
     ] = []
     tracking: Tracking = Tracking()
-
-
-def options_of(plugins: Registry[Any], name: Any) -> list[str] | None:
-    """The options of the plugin of that name; None where there is none to ask."""
-    try:
-        owner: Any = plugins.get(name)
-    except ValueError:
-        return None
-    return [option for option in inspect.signature(owner.__init__).parameters if option != "self"]
-
-
-def with_defaults(plugins: Registry[Any], options: Mapping[str, Any]) -> Tree:
-    """A plugin's options with its constructor's defaults below them, as plain data."""
-    parameters = inspect.signature(plugins.get(options["name"]).__init__).parameters
-    defaults = {
-        name: list(p.default) if isinstance(p.default, tuple) else p.default
-        for name, p in parameters.items()
-        if p.default is not p.empty and name != "seed"
-    }
-    return {**defaults, **options}
-
-
-def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> Tree:
-    """`base` with `changes`, key by key; a plugin of another name brings its own options only."""
-    out = dict(base)
-    for key, value in changes.items():
-        old = out.get(key)
-        if key in PLUGINS or key == "family":
-            old, value = plugin(old), plugin(value)
-            # without a name on either side it is no plugin but, say, a factor called family
-            named = isinstance(old, Mapping) and isinstance(value, Mapping) and {*old, *value}
-            if named and "name" in named:
-                same = "name" not in value or value["name"] == old.get("name")
-                out[key] = {**old, **value} if same else value
-                continue
-        if isinstance(old, Mapping) and isinstance(value, Mapping):
-            out[key] = merge(old, value)
-        else:
-            out[key] = value
-    return out

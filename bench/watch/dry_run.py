@@ -9,7 +9,8 @@ from rich.console import Console
 from bench.plan.progress import Progress
 from bench.plan.trials import Trial, differing, direction, tuning_metric
 from bench.study.resolve import count_trials
-from bench.study.schema import Execution, Study
+from bench.study.schema import Execution
+from bench.study.setup import Study
 
 
 def opening(study: Study, progress: Progress, todo: list[Trial]) -> str:
@@ -74,7 +75,7 @@ def show(study: Study, execution: Execution, progress: Progress, console: Consol
     )
     endings = progress.endings()
     total = 0.0
-    for name in study.every_arm:
+    for name, setup in study.setups.items():
         mine = [trial for trial in todo if trial.arm == name]
         done = sum(e.trial.arm == name and e.result.status != "interrupted" for e in endings)
         seconds = sum(estimate.seconds(trial) for trial in mine)
@@ -82,14 +83,12 @@ def show(study: Study, execution: Execution, progress: Progress, console: Consol
         candidates = next((s.budget for s in progress.searches if s.name == name), 0)
         table.add_row(
             name,
-            study.role(name),
+            setup.role,
             f"{candidates} x {len(study.tune.seeds)}" if candidates else "-",
             str(len(study.seeds)),
             str(done),
             str(len(mine)),
-            "-"
-            if study.role(name) == "reference"
-            else f"{study.configuration(study.every_arm[name])['trainer']['steps']:,}",
+            "-" if setup.role == "reference" else f"{setup.config['trainer']['steps']:,}",
             duration(seconds) if mine else "-",
         )
     console.print(table)

@@ -15,7 +15,8 @@ from bench.plan.keys import digest
 from bench.plan.trials import Trial, direction, tuning_metric
 from bench.plan.tuning import Search, value_of
 from bench.store import Result
-from bench.study.schema import LARGEST_SEED, Study
+from bench.study.schema import LARGEST_SEED
+from bench.study.setup import Study
 from tvae.faultpoints import reach
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ class Ledger:
     def _confirmation(self) -> tuple[optuna.Study, set[tuple[str, str]]]:
         """The study of the confirmation, and which (evaluation key, status) it has been told."""
         # Optuna refuses to change the choices of a parameter: other arms, another Optuna study
-        name = f"confirm/{digest(sorted(self.study.every_arm), 8)}"
+        name = f"confirm/{digest(sorted(self.study.setups), 8)}"
         found = self._open(name, self.study.primary.metric)
         there = found.get_trials(deepcopy=False)
         return found, {(t.user_attrs["evaluation"], t.user_attrs["status"]) for t in there}
@@ -94,7 +95,7 @@ class Ledger:
                 value=value,
                 params={"arm": trial.arm, "seed": trial.seed},
                 distributions={
-                    "arm": CategoricalDistribution(sorted(self.study.every_arm)),
+                    "arm": CategoricalDistribution(sorted(self.study.setups)),
                     "seed": IntDistribution(0, LARGEST_SEED),
                 },
                 user_attrs={

@@ -25,7 +25,7 @@ import yaml
 from bench.plan.trials import Trial, World, plan
 from bench.run import main
 from bench.study.resolve import resolve
-from bench.study.schema import Study
+from bench.study.setup import Study
 from reports import rows as schema
 from tvae import registry
 

@@ -17,8 +17,8 @@ from bench import status
 from bench.plan import keys
 from bench.plan.keys import source_digests
 from bench.plan.trials import training_modules
+from bench.study.problems import ConfigError
 from bench.study.resolve import resolve
-from bench.study.schema import ConfigError
 from tvae import registry
 
 FORM = '''
@@ -93,8 +93,8 @@ def test_its_source_and_that_of_modules_beside_it_are_in_its_trials_keys(folder)
     study, execution = resolve(ARGUMENTS)
     assert execution.plugins == ["doubling.py"]
     modules = {
-        name: set(source_digests(training_modules(study.expanded(arm))))
-        for name, arm in study.arms.items()
+        name: set(source_digests(training_modules(setup.config)))
+        for name, setup in study.setups.items()
     }
     assert {"plugin_doubling", "helper_of_doubling"} <= modules["doubling"]
     assert not {"plugin_doubling", "helper_of_doubling"} & modules["additive"]
@@ -107,7 +107,7 @@ from bench.plan.keys import source_digests
 from bench.plan.trials import training_modules
 from bench.study.resolve import resolve
 study, _ = resolve(sys.argv[1:])
-print(source_digests(training_modules(study.expanded(study.arms["doubling"]))))
+print(source_digests(training_modules(study.setups["doubling"].config)))
 """
 
 

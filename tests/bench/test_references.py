@@ -15,6 +15,7 @@ from bench.collect import _arms
 from bench.plan.tuning import searches
 from bench.study.resolve import count_trials, resolve
 from bench.study.schema import Arm
+from bench.study.setup import role_of
 from reports import rows as schema
 
 METRICS = {"knn": {}, "likelihood": {"k": 2, "images": 4}, "cost": {}}
@@ -35,7 +36,7 @@ def test_roles(given):
         "pixels": ("reference", 0),
     }
     unknown = given.model_copy(update={"baselines": {"x": Arm(model={"name": "no_such"})}})
-    assert unknown.role("x") == "baseline", "that there is none is said elsewhere"
+    assert role_of(unknown, "x") == "baseline", "that there is none is said elsewhere"
 
 
 def test_it_is_not_tuned(given):
@@ -56,12 +57,12 @@ def test_its_size_is_its_own(given):
 def test_every_study_that_ships_has_one():
     for name in ("additive_vs_matrix", "coherence", "divergences", "families", "latent_forms"):
         shipped = resolve([f"study={name}"])[0]
-        assert [b for b in shipped.baselines if shipped.role(b) == "reference"] == ["pixels"]
+        assert [s.name for s in shipped.setups.values() if s.role == "reference"] == ["pixels"]
         assert {"knn", "label_efficiency", "linear_probe"} <= {*shipped.metrics}
     table = resolve(["study=paper_table1"])[0]
-    assert {table.data_of(arm).train for arm in table.baselines.values()} == {
-        table.data_of(arm).train for arm in table.arms.values()
-    }
+    trained_on = {role: {s.data.train for s in table.setups.values() if (s.role == "arm") == role}
+                  for role in (True, False)}  # fmt: skip
+    assert trained_on[True] == trained_on[False]
 
 
 def test_it_runs_without_training_and_leaves_what_applies(tmp_path):

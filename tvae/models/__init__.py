@@ -1,1 +1,8 @@
-"""Models: the transformation-aware VAE and the autoencoders that it is compared with."""
+"""Models: the transformation-aware VAE and the autoencoders that it is compared with.
+
+What a model of one's own derives from is here.
+"""
+
+from tvae.models.base import Model, Terms, Views, build, summed, weight_of
+
+__all__ = ["Model", "Terms", "Views", "build", "summed", "weight_of"]

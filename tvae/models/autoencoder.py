@@ -31,6 +31,7 @@ class Autoencoder(Model):
     """
 
     space: ClassVar[Space] = {"w_prior": Factor(0.1, 10.0)}
+    parts = {"prior": registry.divergences}  # noqa: RUF012 - the base says ClassVar
 
     def __init__(
         self,

@@ -6,6 +6,7 @@ Legend: `B` batch, `D` latent size, `P` size of T, `S` side of a square image.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -97,6 +98,8 @@ class Model(nn.Module, ABC):
         has_T: whether there is a latent transformation T.
         uses_views: whether the objective wants the transformed views of a batch.
         space: constructor options worth tuning, the weights of the objective's terms.
+        parts: constructor options that name a plugin -> its kind. An option ``w_OPTION`` is the
+            weight of its term; None stands for the plugin's default weight.
         trains: whether there is anything to train; where not, it is used as it is built.
         generates: whether latents can be decoded; where not, only what needs nothing but E(x) is
             measured.
@@ -106,6 +109,7 @@ class Model(nn.Module, ABC):
     trains: ClassVar[bool] = True
     generates: ClassVar[bool] = True
     space: ClassVar[Space] = {}
+    parts: ClassVar[Mapping[str, registry.Registry[Any]]] = {}
     uses_views: bool = True
 
     def __init__(self, latent_dim: int, seed: int) -> None:
@@ -194,3 +198,17 @@ def build(config: registry.Reference, seed: int = 0) -> Model:
     name, options = registry.split("model", config)
     model: Model = registry.models.make(name, seed=seed, **options)
     return model
+
+
+def completed(owner: type[Model], options: Mapping[str, Any], latent_dim: int) -> dict[str, Any]:
+    """`options` with what the constructor needs besides, to try a model out.
+
+    That is D and, of each part that it cannot do without, the first of its kind.
+    """
+    needed = {option: kind.names()[0] for option, kind in owner.parts.items()}
+    known = registry.options_of(owner)
+    return {
+        name: value
+        for name, value in {**needed, "latent_dim": latent_dim}.items()
+        if name in known and known[name].default is known[name].empty
+    } | {**options}

@@ -50,6 +50,11 @@ class TVAE(Model):
         "w_prior": Factor(0.1, 10.0),
         "beta": Factor(0.1, 10.0),
     }
+    parts = {  # noqa: RUF012 - the base says ClassVar
+        "latent_transform": registry.latent_transforms,
+        "coherence": registry.divergences,
+        "prior": registry.divergences,
+    }
 
     def __init__(
         self,

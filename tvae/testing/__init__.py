@@ -14,7 +14,8 @@ Every law is measured, in float64 unless its name says otherwise, and recorded a
 
 import pytest
 
-for _module in ("contract", "latent_transforms", "divergences", "families", "metrics", "datasets"):
+_CONTRACTS = ("latent_transforms", "divergences", "families", "models", "metrics", "datasets")
+for _module in ("contract", *_CONTRACTS):
     pytest.register_assert_rewrite(f"{__name__}.{_module}")
 
 from tvae.testing.contract import Contract, Law  # noqa: E402
@@ -23,6 +24,7 @@ from tvae.testing.divergences import DivergenceContract  # noqa: E402
 from tvae.testing.families import FamilyContract, real_images, smooth_images  # noqa: E402
 from tvae.testing.latent_transforms import LatentTransformContract  # noqa: E402
 from tvae.testing.metrics import MetricContract  # noqa: E402
+from tvae.testing.models import ModelContract  # noqa: E402
 
 __all__ = [
     "Contract",
@@ -32,6 +34,7 @@ __all__ = [
     "LatentTransformContract",
     "Law",
     "MetricContract",
+    "ModelContract",
     "real_images",
     "smooth_images",
 ]

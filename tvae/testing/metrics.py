@@ -17,7 +17,7 @@ import torch
 from tvae import data, registry
 from tvae.data import Dataset, Split
 from tvae.evaluation.base import Context, Metric
-from tvae.models.base import Model, build
+from tvae.models.base import Model, build, completed
 from tvae.testing.contract import Contract, label
 
 LABELS = ("own", "other")
@@ -42,8 +42,6 @@ def _datasets() -> dict[str, Dataset]:
 @cache
 def _models() -> tuple[Model, Model]:
     """Two models that have learned nothing: one that infers T and one that does not."""
-    form, divergence = registry.latent_transforms.names()[0], registry.divergences.names()[0]
-    with_T = {"latent_transform": form, "coherence": divergence, "prior": divergence, "hidden": 8}
     found: list[Model] = []
     for has_T in (True, False):
         name = next(
@@ -51,8 +49,7 @@ def _models() -> tuple[Model, Model]:
             for n in registry.models.names()
             if registry.models.get(n).trains and registry.models.get(n).has_T == has_T
         )
-        options = with_T if has_T else {"prior": divergence}
-        found.append(build({"name": name, "latent_dim": 4, **options}, seed=0))
+        found.append(build({"name": name, **completed(registry.models.get(name), {}, 4)}, seed=0))
     return found[0], found[1]
 
 

@@ -15,7 +15,7 @@ import torch
 from harness import study
 
 from bench.plan import machine
-from bench.study.schema import ConfigError
+from bench.study.problems import ConfigError
 from tvae import data
 from tvae.data import full, idx
 

@@ -14,7 +14,7 @@ from harness import TINY, WORLD, installed, study, trials
 
 from bench.plan import keys
 from bench.plan.trials import World, differing, plan
-from bench.study.schema import merge
+from bench.study.tree import merge
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ with other rows. Searches are fed made-up results; two real studies stand at the
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 import random
@@ -20,9 +21,9 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 
 from bench.plan.progress import Progress
 from bench.plan.trials import plan
-from bench.plan.tuning import VERY_BAD, Outcome, Search, chosen, mean_curve, search_space, with_arm
+from bench.plan.tuning import VERY_BAD, Outcome, Search, chosen, distributions, mean_curve
 from bench.store import Result, Store
-from bench.study.schema import ConfigError
+from bench.study.problems import ConfigError
 from reports import rows
 from tvae import registry
 from tvae.space import Choice, Float, Int
@@ -81,6 +82,10 @@ def proposals(search: Search) -> list[dict]:
 # --- where an arm is searched -------------------------------------------------------------------
 
 
+def space(given, name: str) -> dict:
+    return distributions(given.setups[name], given.tune.fixed)
+
+
 def around(default: float, low: float = 0.1, high: float = 10.0) -> FloatDistribution:
     return FloatDistribution(low * default, high * default, log=True)
 
@@ -90,7 +95,7 @@ def test_the_space_is_what_plugins_declare_around_each_arm_s_own_defaults(tmp_pa
     given = tuned_study(tmp_path)
     kl = FloatDistribution(0.05, 1.0, log=True)
     rate = {"trainer.learning_rate": around(1e-3, 0.1, 3.0)}
-    assert search_space(given, given.arms["additive"]) == {
+    assert space(given, "additive") == {
         **rate,
         "model.w_coherence": around(1.0),
         "model.w_prior": around(10.0),
@@ -98,13 +103,13 @@ def test_the_space_is_what_plugins_declare_around_each_arm_s_own_defaults(tmp_pa
         "model.coherence.scale": kl,
     }
     vae = {**rate, "model.w_prior": around(1.0), "model.prior.scale": kl}
-    assert search_space(given, given.arms["vae"]) == vae
-    assert search_space(given, given.baselines["vae_plus"]) == vae
+    assert space(given, "vae") == vae
+    assert space(given, "vae_plus") == vae
 
 
 def test_what_there_is_not_is_not_searched(tmp_path):
     given = tuned_study(tmp_path, baselines=["ae_plus"])
-    assert list(search_space(given, given.baselines["ae_plus"])) == ["trainer.learning_rate"]
+    assert list(space(given, "ae_plus")) == ["trainer.learning_rate"]
 
 
 @pytest.mark.parametrize(
@@ -122,16 +127,16 @@ def test_what_there_is_not_is_not_searched(tmp_path):
 def test_what_the_study_says_is_left_alone(tmp_path, argument, without):
     whole = tuned_study(tmp_path)
     given = tuned_study(tmp_path, argument)
-    everything = set(search_space(whole, whole.arms["additive"]))
-    assert set(search_space(given, given.arms["additive"])) == everything - without
+    everything = set(space(whole, "additive"))
+    assert set(space(given, "additive")) == everything - without
     if "arms.additive" in argument:
-        assert search_space(given, given.arms["vae"]) == search_space(whole, whole.arms["vae"])
+        assert space(given, "vae") == space(whole, "vae")
 
 
 def test_the_range_follows_what_the_default_is_for_this_arm(tmp_path):
     given = tuned_study(tmp_path, "trainer.learning_rate=0.01")
-    space = search_space(given, given.arms["vae"])
-    assert space["trainer.learning_rate"] == around(0.01, 0.1, 3.0)
+    found = space(given, "vae")
+    assert found["trainer.learning_rate"] == around(0.01, 0.1, 3.0)
 
 
 def test_every_kind_of_range(tmp_path, monkeypatch):
@@ -144,15 +149,15 @@ def test_every_kind_of_range(tmp_path, monkeypatch):
     additive = registry.latent_transforms.get("additive")
     monkeypatch.setattr(additive, "space", declared)
     monkeypatch.setattr(
-        "bench.study.schema.with_defaults",
+        "bench.study.setup._with_defaults",
         lambda _, options: {"sides": "both", "width": 4, "bend": 0.0, "beta": 1.0, **options},
     )
-    given = tuned_study(tmp_path)
     monkeypatch.setattr(registry.models.get("tvae"), "space", {})
     monkeypatch.setattr(registry.divergences.get("kl"), "space", {})
-    space = search_space(given, given.arms["additive"])
-    del space["trainer.learning_rate"]
-    assert space == {
+    given = tuned_study(tmp_path)
+    found = space(given, "additive")
+    del found["trainer.learning_rate"]
+    assert found == {
         "model.latent_transform.sides": CategoricalDistribution(("left", "both")),
         "model.latent_transform.width": IntDistribution(2, 9),
         "model.latent_transform.bend": FloatDistribution(-1.0, 1.0),
@@ -166,7 +171,7 @@ def test_every_arm_and_baseline_gets_the_same_budget(tmp_path):
     """Candidates x seeds x steps, whatever there is to search."""
     given = tuned_study(tmp_path, trials=5, steps=3, seeds=[70, 80])
     spent = {}
-    for name in given.every_arm:
+    for name in given.setups:
         search = played(given, name)
         spent[name] = [
             (candidate.number, t.seed, t.steps, t.stage, t.arm == name)
@@ -185,18 +190,18 @@ def test_without_steps_of_its_own_tuning_trains_as_long_as_confirmation(tmp_path
 
 def test_the_first_candidate_is_the_arm_itself(tmp_path):
     given = tuned_study(tmp_path)
-    for name, arm in given.every_arm.items():
+    for name, setup in given.setups.items():
         first, second = Search(given, WORLD, name).ask()
         for trial in first.trials:
-            assert trial.config == given.expanded(arm)
-        assert all(trial.config != given.expanded(arm) for trial in second.trials)
+            assert trial.config == setup.config
+        assert all(trial.config != setup.config for trial in second.trials)
 
 
 def test_a_candidate_s_values_are_in_its_configuration_and_in_no_other_place(tmp_path):
     given = tuned_study(tmp_path)
     _, second = Search(given, WORLD, "additive").ask()
     config = second.trials[0].config
-    expected = given.expanded(given.arms["additive"])
+    expected = copy.deepcopy(given.setups["additive"].config)
     for path, value in second.values.items():
         *parents, last = path.split(".")
         inner = expected
@@ -212,7 +217,7 @@ def test_nothing_to_search_is_one_candidate_and_a_note(tmp_path):
     search = played(given, "ae_plus")
     assert [candidate.number for candidate in search.candidates] == [0]
     assert search.notes == ["there is nothing to tune"]
-    assert search.chosen == given.baselines["ae_plus"]
+    assert search.chosen == given.setups["ae_plus"]
 
 
 def test_one_value_is_too_few_for_cma_es(tmp_path):
@@ -328,10 +333,10 @@ def test_the_best_candidate_wins(tmp_path, objectives, lower, higher, status):
         given = tuned_study(tmp_path, *arguments)
         search = told(Search(given, WORLD, "additive"), objectives, status)
         assert search.best == best
-        winner = with_arm(given, "additive", search.chosen)
+        winner = given.having(search.chosen)
         assert winner == chosen(given, [search])
         expected = search.candidates[best].trials[0].config
-        assert winner.expanded(winner.arms["additive"]) == expected
+        assert winner.setups["additive"].config == expected
         assert search.notes == []
 
 
@@ -339,7 +344,7 @@ def test_where_all_fail_the_arm_is_confirmed_as_it_is(tmp_path):
     given = tuned_study(tmp_path)
     search = told(Search(given, WORLD, "additive"), [None] * 4)
     assert search.best is None
-    assert search.chosen == given.arms["additive"]
+    assert search.chosen == given.setups["additive"]
     assert search.notes == ["no candidate finished: the arm is confirmed as the study has it"]
 
 

@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from bench.study.capacity import parameters, widths
+from bench.study.problems import ConfigError
 from bench.study.resolve import resolve
-from bench.study.schema import ConfigError
 
 STUDY = {
     "question": "q",
@@ -49,14 +49,14 @@ def built(given, arm: str) -> int:
     """Parameters of the real model, memory and all."""
     import tvae
 
-    model = tvae.build(given.expanded(given.every_arm[arm])["model"])
+    model = tvae.build(given.setups[arm].config["model"])
     return sum(p.numel() for p in model.parameters() if p.requires_grad)
 
 
 def test_parameters_are_counted_as_in_the_model_itself(study):
     given = study()
     for arm in given.arms:
-        assert parameters(given.expanded(given.arms[arm])["model"]) == built(given, arm)
+        assert parameters(given.setups[arm].config["model"]) == built(given, arm)
 
 
 def test_own_changes_nothing(study):
@@ -72,7 +72,7 @@ def test_matched_narrows_h_xi_alone(study):
     width = matched.arms["large"].model["hidden_T"]
     # one wider or narrower is no nearer
     for other in (width - 1, width + 1):
-        model = matched.expanded(matched.arms["large"])["model"]
+        model = matched.setups["large"].config["model"]
         assert abs(parameters({**model, "hidden_T": other}) - target) >= abs(
             built(matched, "large") - target
         )

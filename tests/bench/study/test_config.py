@@ -15,22 +15,26 @@ from pathlib import Path
 
 import pytest
 import yaml
-from harness import REPOSITORY, TINY, bench, study, trials, write
+from harness import REPOSITORY, TINY, bench, installed, study, trials, write
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from bench.arguments import parse
 from bench.plan.trials import World
 from bench.run import main
-from bench.study.check import WORDING
-from bench.study.files import parse_overrides, study_names
+from bench.study.files import study_names
+from bench.study.problems import ConfigError
 from bench.study.resolve import resolve
-from bench.study.schema import ConfigError, Study, merge
+from bench.study.schema import StudyFile
+from bench.study.setup import Study, settle
+from bench.study.tree import merge
+from bench.study.wording import WORDING
 from tvae import registry
 
 
 def parsed(*arguments: str) -> dict:
     problems: list = []
-    tree, deletions = parse_overrides(arguments, problems)
+    tree, deletions = parse(arguments, problems)
     assert not problems
     assert not deletions
     return tree
@@ -79,7 +83,7 @@ def test_environment_variables_are_filled_in(monkeypatch):
 
 
 def test_a_tilde_deletes():
-    assert parse_overrides(["~a.b", "c=1"], []) == ({"c": 1}, ["a.b"])
+    assert parse(["~a.b", "c=1"], []) == ({"c": 1}, ["a.b"])
     without = smoke("~metrics.cost", "~secondary")
     assert "cost" not in without.metrics
     assert without.secondary.contrasts == []
@@ -188,9 +192,9 @@ def test_the_resolved_study_runs_again(finished):
     with_path = bench(finished.folder, "study=runs/tiny/study.yaml", "dry_run=true")
     assert with_path.status == 0
     assert "4 trials, 0 to run" in with_path.out
-    saved = Study.model_validate(
-        yaml.safe_load((finished.store / "study.yaml").read_text()), strict=False
-    )
+    told = yaml.safe_load((finished.store / "study.yaml").read_text())
+    with installed():
+        saved = settle(StudyFile.model_validate(told, strict=False))
     assert trials(saved) == trials(again)
 
 
@@ -252,8 +256,8 @@ BOTH = World({"mnist": "0" * 16, "fashion_mnist": "1" * 16}, "2.0", "cpu")
 def test_levels_are_merged_in_their_order(tmp_path):
     """As if the arm had said all of them; of two that say the same, the later factor's counts."""
     given = crossed(tmp_path)
-    arm = given.arms["matrix-crop-clothes"]
-    expanded = given.expanded(arm)
+    setup = given.setups["matrix-crop-clothes"]
+    expanded = setup.config
     assert expanded["model"]["latent_transform"] == {
         "name": "matrix",
         "block": 2,
@@ -262,12 +266,12 @@ def test_levels_are_merged_in_their_order(tmp_path):
     assert expanded["model"]["beta"] == 3.0
     assert expanded["family"]["name"] == "crop"
     assert expanded["trainer"]["learning_rate"] == 0.01
-    assert given.data_of(arm).train == "fashion_mnist"
-    plain = given.expanded(given.arms["shift-turn-digits"])
+    assert setup.data.train == "fashion_mnist"
+    plain = given.setups["shift-turn-digits"].config
     assert plain["model"]["latent_transform"]["name"] == "additive"
     assert plain["model"]["beta"] == 1.0
     assert plain["family"]["max_angle"] == 30.0
-    assert given.data_of(given.arms["shift-turn-digits"]).train == "mnist"
+    assert given.setups["shift-turn-digits"].data.train == "mnist"
     assert given.labels == ["mnist", "fashion_mnist"]
 
 
@@ -287,7 +291,7 @@ def test_arms_that_are_spelled_out_are_merged_over_the_crossing_s(tmp_path):
 
 def test_an_override_of_a_level_reaches_its_arms(tmp_path):
     given = crossed(tmp_path, "factors.form.matrix.model.beta=9.0")
-    betas = {name: given.expanded(arm)["model"]["beta"] for name, arm in given.arms.items()}
+    betas = {name: setup.config["model"]["beta"] for name, setup in given.setups.items()}
     assert betas["matrix-turn-digits"] == 9.0
     assert betas["matrix-crop-digits"] == 3.0, "a later factor says otherwise"
     assert betas["shift-turn-digits"] == 1.0

@@ -10,8 +10,8 @@ import time
 import pytest
 from harness import TINY, TUNED, bench, study, write
 
+from bench.study.problems import ConfigError
 from bench.study.resolve import count_trials, resolve
-from bench.study.schema import ConfigError
 from bench.watch.dry_run import remark_on_seeds
 
 DRY = ("study=tiny.yaml", "dry_run=true")

@@ -1,0 +1,43 @@
+"""The contract of `tvae.testing` for each model that the registry finds.
+
+A model that is added is tested by being there; options worth testing are added here.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from tvae.registry import models
+from tvae.testing import ModelContract
+
+PARTS = {"latent_transform": "additive", "coherence": "mmd_joint", "prior": "mmd", "hidden": 8}
+OPTIONS = {
+    "autoencoder": ({}, {"prior": "kl"}, {"prior": "mmd", "views": True}),
+    "tvae": (
+        PARTS,
+        {**PARTS, "latent_transform": "matrix", "coherence": "kl", "w_prior_T": 1.0},
+        {**PARTS, "latent_transform": "mlp", "view_reconstruction": True},
+    ),
+}
+
+for _name in models.names():
+    _title = f"Test{_name.title().replace('_', '')}"
+    _own = {"plugin": _name, "options": OPTIONS.get(_name, ({},)), "__module__": __name__}
+    globals()[_title] = type(_title, (ModelContract,), _own)
+
+
+def test_the_specified_models_are_found():
+    assert {"tvae", "autoencoder", "pixels"} <= set(models.names())
+
+
+def test_parts_are_declared():
+    """What a training key must know the source of."""
+    assert list(models.get("tvae").parts) == ["latent_transform", "coherence", "prior"]
+    assert list(models.get("autoencoder").parts) == ["prior"]
+    assert not models.get("pixels").parts
+
+
+def test_an_unknown_option_is_refused():
+    for name in models.names():
+        with pytest.raises(ValueError, match="unknown option of the model"):
+            models.make(name, latentdim=3)
