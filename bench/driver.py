@@ -6,7 +6,6 @@ follows from the study and the store, so it can be killed at any moment.
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
 import os
@@ -34,7 +33,8 @@ if TYPE_CHECKING:
     from bench.estimate import Estimate
     from bench.executors.base import Event, Job
     from bench.plan import Trial
-    from reports.statistics import Answer
+    from reports.build import Built
+    from reports.statistics.records import Answer
 
 TOLD = ("done", "diverged", "failed")
 """Trials that Optuna and MLflow are told of."""
@@ -381,7 +381,7 @@ class Session:
                 ],
                 "environment": world.describe(self.study, self.world),
                 "source": source_digests(["bench.driver", "reports.build"]),
-                "page": {path.name: _sha256(path) for path in _page_files()},
+                "page": {"/".join(p.parts[-2:]): _sha256(p) for p in _page_files()},
                 "tracking": self.execution.tracking.model_dump(),
             }
         )
@@ -399,23 +399,19 @@ class Session:
 
     def _report(self, inputs: str) -> dict[str, Any]:
         """Build the report, tell MLflow the end, and remember what came out."""
-        from reports import rows, statistics
         from reports.build import build
 
         self._wake()
         reach("report/begin")
-        report = build(self.store.path)
+        built = build(self.store.path)
         reach("report/end")
-        manifest = rows.load_manifest(self.store.path)
-        answer = statistics.answer(
-            manifest["study"], rows.load(self.store.path), manifest["trials"], self.store.path
-        )
+        report, answer = built.path, built.answer
         bad = list(self._bad())
         documents = [report, *(self.store.path / n for n in ("study.yaml", "manifest.json"))]
         self._tell_tuning()
         self.tracker.finish(
             "FAILED" if bad else "FINISHED",
-            [*documents, *self._figures(answer)],
+            [*documents, *self._figures(built)],
             headline(answer),
         )
         said = {
@@ -463,23 +459,13 @@ class Session:
         folder.mkdir(exist_ok=True)
         return folder
 
-    def _figures(self, answer: Answer) -> list[Path]:
+    def _figures(self, built: Built) -> list[Path]:
         """The report's figures as files, for MLflow."""
-        from reports import figures, rows
-
-        study = rows.load_manifest(self.store.path)["study"]
-        frame = rows.load(self.store.path)
-        drawn = {
-            "primary": figures.primary_pairs(answer.primary, frame),
-            "arms": figures.primary_values(study, frame),
-            "contrasts": figures.forest((answer.primary, *answer.secondary)),
-        }
         folder = self._figures_folder()
         paths = []
-        for name, figure in drawn.items():
-            if figure is not None:
-                paths.append(folder / f"{name}.svg")
-                paths[-1].write_bytes(base64.b64decode(figure.uri.partition(",")[2]))
+        for name, drawn in built.figures.items():
+            paths.append(folder / f"{name}.svg")
+            paths[-1].write_bytes(drawn)
         return paths
 
 
@@ -495,7 +481,7 @@ def _page_files() -> list[Path]:
     import reports
 
     (folder,) = reports.__path__
-    return sorted(p for p in Path(folder).iterdir() if p.suffix in (".j2", ".css", ".js"))
+    return sorted(p for p in Path(folder).rglob("*") if p.suffix in (".j2", ".css", ".js"))
 
 
 def _sha256(path: Path) -> str:

@@ -15,6 +15,7 @@ from bench.collect import _arms
 from bench.config import Arm
 from bench.resolve import count_trials, resolve
 from bench.tuning import searches
+from reports import manifest as manifests
 from reports import rows as schema
 
 METRICS = {"knn": {}, "likelihood": {"k": 2, "images": 4}, "cost": {}}
@@ -79,7 +80,7 @@ def test_it_runs_without_training_and_leaves_what_applies(tmp_path):
     assert math.isnan(values["cost/seconds"])
     shared = frame[frame.metric == "knn/mnist"]
     assert shared.fingerprint.nunique() == 1, "its row shares a table with the arms'"
-    manifest = schema.load_manifest(ran.store)
+    manifest = manifests.load(ran.store)
     (entry,) = (t for t in manifest["trials"] if t["arm"] == "pixels" and t["seed"] == 0)
     assert (entry["role"], entry["steps"], entry["curve"]) == ("reference", 0, None)
     assert entry["pictures"] is None
