@@ -32,10 +32,11 @@ class ArmEntry(TypedDict):
 
     `differs` maps each dotted configuration path on which the arms are not all alike, such as
     ``model.coherence.name``, to this arm's value. `published` is the label of the paper's model
-    that this arm repeats (see `reports.statistics.published`), empty or absent where there is none. `levels`
-    maps every factor of a crossed study to this arm's level, and is empty or absent for an arm
-    outside the crossing. `train`, the label of the training data, and `latent_dim` are those of the
-    shared configuration where absent. `claims` names the laws that the arm's form claims to hold.
+    that this arm repeats (see `reports.statistics.published`), empty or absent where there is none.
+    `levels` maps every factor of a crossed study to this arm's level, and is empty or absent for an
+    arm outside the crossing. `train`, the label of the training data, and `latent_dim` are those of
+    the shared configuration where absent. `claims` names the laws that the arm's form claims to
+    hold.
     """
 
     role: Role

@@ -2,7 +2,7 @@
 
 Source: G. Giannone, J. Masci, C. Osendorfer, *No Representation without Transformation*. Published
 values are constants of this file and never enter a study's rows. Which of our arms repeats which of
-the paper's models is said by the study (`reports.manifest.ArmEntry`).
+the paper's models is said by the study (`reports.manifest.ArmEntry.published`).
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ PUBLISHED: tuple[Published, ...] = tuple(
 """Table 1 as shares, and the marginal likelihoods of Section 3 in nats."""
 
 MODELS: frozenset[str] = frozenset(entry.model for entry in PUBLISHED)
-"""The labels that `reports.manifest.ArmEntry` may name."""
+"""The labels that `reports.manifest.ArmEntry.published` may name."""
 
 
 def lookup(model: str, train: str, metric: str, latent_dim: int) -> Published | None:
