@@ -12,7 +12,8 @@ from bench.plan.progress import Ending, Progress
 from bench.plan.trials import differing, tuning_metric
 from bench.store import Store
 from bench.study.setup import Study, parts
-from reports import rows as schema
+from reports import manifest as schema
+from reports.rows import COLUMNS
 from tvae import registry
 from tvae.files import write_atomically
 
@@ -71,8 +72,8 @@ def manifest(progress: Progress, environment: Mapping[str, Any], command: str) -
         command: what a person typed.
     """
     study, endings = progress.confirmed_study, progress.endings()
-    primary: schema.Contrast = {**study.primary.model_dump()}  # type: ignore[typeddict-item]
-    secondary: list[schema.Contrast] = [
+    primary: schema.ContrastEntry = {**study.primary.model_dump()}  # type: ignore[typeddict-item]
+    secondary: list[schema.ContrastEntry] = [
         {
             "treatment": treatment,
             "control": control,
@@ -99,7 +100,7 @@ def manifest(progress: Progress, environment: Mapping[str, Any], command: str) -
         "threads",
         "device",
     )
-    described: schema.Study = {
+    described: schema.StudyEntry = {
         "name": study.name,
         "question": study.question,
         "budget": study.budget,
@@ -127,9 +128,9 @@ def manifest(progress: Progress, environment: Mapping[str, Any], command: str) -
     }
 
 
-def _arms(study: Study, endings: Sequence[Ending]) -> dict[str, schema.Arm]:
+def _arms(study: Study, endings: Sequence[Ending]) -> dict[str, schema.ArmEntry]:
     differ = differing(study)
-    arms: dict[str, schema.Arm] = {}
+    arms: dict[str, schema.ArmEntry] = {}
     for name, setup in study.setups.items():
         model = setup.config["model"]
         arms[name] = {
@@ -154,9 +155,9 @@ def _arms(study: Study, endings: Sequence[Ending]) -> dict[str, schema.Arm]:
     return arms
 
 
-def _parts(study: Study) -> list[schema.Part]:
+def _parts(study: Study) -> list[schema.PartEntry]:
     """The plugins of all arms, each once, in the order of the arms."""
-    found: dict[tuple[str, str], schema.Part] = {}
+    found: dict[tuple[str, str], schema.PartEntry] = {}
     for setup in study.setups.values():
         for role, plugins, reference in [
             *parts(setup.config["model"]),
@@ -191,7 +192,7 @@ def _factors(study: Study) -> dict[str, list[str]]:
     return found
 
 
-def _tuning(progress: Progress) -> schema.Tuning:
+def _tuning(progress: Progress) -> schema.TuningEntry:
     tune, searches = progress.study.tune, progress.searches
     notes = [f"{s.name}: {note}" for s in searches for note in s.notes]
     return {
@@ -220,7 +221,7 @@ def _tuning(progress: Progress) -> schema.Tuning:
     }
 
 
-def _trial(ending: Ending, store: Store) -> schema.Trial:
+def _trial(ending: Ending, store: Store) -> schema.TrialEntry:
     trial, folder = ending.trial, store.trial(ending.trial.training_key)
 
     def relative(path: Path) -> str | None:
@@ -247,7 +248,7 @@ def write(store: Store, found: Sequence[Mapping[str, Any]], described: schema.Ma
     import pandas as pd
 
     store.path.mkdir(parents=True, exist_ok=True)
-    frame = pd.DataFrame(list(found), columns=list(schema.COLUMNS)).astype(schema.COLUMNS)
+    frame = pd.DataFrame(list(found), columns=list(COLUMNS)).astype(COLUMNS)
     buffer = io.BytesIO()
     frame.to_parquet(buffer, index=False)
     write_atomically(store.path / "rows.parquet", buffer.getvalue())

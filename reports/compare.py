@@ -15,14 +15,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from reports import build, tables
-from reports.rows import Manifest, confirmed, flat
-from reports.tables import Cell, Table
+from reports.cells import Cell, Table, means_by_arm
+from reports.manifest import Manifest
+from reports.page.page import REPORT, page, replace
+from reports.report import load
+from reports.rows import confirmed
+from reports.sections.head import facts, tests
+from reports.statistics.answers import answer
+from reports.statistics.records import Answer
+from reports.study import declared as declared_in
+from reports.study import flat
+from reports.words import ARROWS, plain
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from reports.statistics import Answer
 
 LONGEST = 120  # signs of a file's name
 
@@ -40,12 +46,12 @@ class Side:
     @property
     def tests(self) -> str:
         """The p-values of its primary contrast."""
-        return build.tests(self.answer.primary)
+        return tests(self.answer.primary)
 
     @property
     def facts(self) -> list[tuple[str, str]]:
         """What its answer rests on."""
-        return build.facts(self.manifest)
+        return facts(self.manifest)
 
 
 def compare(folders: Sequence[Path]) -> Path:
@@ -63,13 +69,13 @@ def compare(folders: Sequence[Path]) -> Path:
     if len(set(labels)) < len(labels):
         labels = [str(folder) for folder in folders]
     sides = [_side(*pair, path.parent) for pair in zip(labels, real, strict=True)]
-    build.replace(path, render(sides).encode())
+    replace(path, render(sides).encode())
     return path
 
 
 def render(sides: Sequence[Side]) -> str:
     """The page as text."""
-    return build.page(
+    return page(
         "compare.html.j2",
         sides=sides,
         names=[side.label for side in sides],
@@ -84,15 +90,15 @@ def side_by_side(sides: Sequence[Side]) -> Table:
     arms = list(dict.fromkeys(name for side in sides for name in side.manifest["study"]["arms"]))
     columns = [[Cell("arm"), *(Cell(name, kind=_role(sides, name)) for name in arms)]]
     groups, minor = [_measured(side) for side in sides], set[int]()
-    declared = {metric for side in sides for metric in tables.declared(side.manifest["study"])}
+    declared = {metric for side in sides for metric in declared_in(side.manifest["study"])}
     keys = dict.fromkeys(key for found in groups for key in found)
     for key in sorted(keys, key=lambda key: key[0] not in declared):
         pairs = zip(sides, groups, strict=True)
         having = [(side, found[key]) for side, found in pairs if key in found]
         metric, _, unit, direction = key
-        name = f"{metric} {tables.ARROWS.get(direction, '')}".strip()
+        name = f"{metric} {ARROWS.get(direction, '')}".strip()
         for side, rows in having if len(having) > 1 else ():
-            own = tables.means_by_arm(side.manifest["study"], rows)
+            own = means_by_arm(side.manifest["study"], rows)
             heading = Cell(name, f"{side.label}, {unit}")
             minor |= {len(columns)} if metric not in declared else set()
             columns.append([heading, *(own.get(arm, Cell("—", kind="faint")) for arm in arms)])
@@ -128,13 +134,11 @@ def differing(sides: Sequence[Side]) -> Table:
 
 
 def _side(label: str, folder: Path, beside: Path) -> Side:
-    from reports import statistics
-
-    manifest, rows = build.load(folder)
-    report = folder / build.REPORT
+    manifest, rows = load(folder)
+    report = folder / REPORT
     address = quote(Path(os.path.relpath(report, beside)).as_posix()) if report.is_file() else ""
-    answer = statistics.answer(manifest["study"], rows, manifest["trials"], folder)
-    return Side(label, manifest, rows, answer, address)
+    found = answer(manifest["study"], rows, manifest["trials"], folder)
+    return Side(label, manifest, rows, found, address)
 
 
 def _measured(side: Side) -> dict[tuple[str, str, str, str], pd.DataFrame]:
@@ -167,7 +171,7 @@ def _settings(manifest: Manifest) -> list[tuple[str, str]]:
         "arms": arms,
         "environment": manifest["environment"],
     }
-    return [(path, tables.plain(value)) for path, value in flat(told)]
+    return [(path, plain(value)) for path, value in flat(told)]
 
 
 def _file_name(names: Sequence[str]) -> str:

@@ -4,33 +4,23 @@ A study's folder is what the report reads, and all that it reads::
 
     runs/STUDY/
       rows.parquet      the measurements, columns below; those of tuning too, where there was any
-      manifest.json     {"study": Study, "trials": [Trial, ...], "environment": {...}}
+      manifest.json     the study, its trials and where they ran: `reports.manifest`
       trials/KEY/       curve.jsonl and pictures.npz of one trial, and clusters.npz where a data set
-                        holds several variants of each original
-
-``clusters.npz`` maps a metric's name to the mean outcome of each original's variants: floats (N,),
-originals in the order of the data set, the same for every arm and seed, in the metric's unit, each
-with as many variants, so that their mean is the metric's value in the rows.
-
-`Study` and `Trial` are the typed dicts below. Values in them may come from anybody: they are data.
+                        holds several variants of each original: `reports.files`
 """
 
 from __future__ import annotations
 
-import difflib
-import math
-import zipfile
-import zlib
-from collections.abc import Iterator, Mapping
-from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Literal, NotRequired
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from typing_extensions import TypedDict  # pydantic reads the standard library's from 3.12 on
+import numpy as np
+
+from reports.manifest import find, listed
 
 if TYPE_CHECKING:
-    import numpy as np
     import pandas as pd
-    from numpy.typing import NDArray
 
 COLUMNS: dict[str, str] = {
     "study": "string",
@@ -49,7 +39,6 @@ COLUMNS: dict[str, str] = {
     "split": "string",  # test | validation
 }
 """Columns of ``rows.parquet`` and their pandas types, in order."""
-
 ALLOWED: dict[str, str] = {
     "role": "arm|baseline|reference",
     "stage": "confirm|tune",
@@ -58,159 +47,6 @@ ALLOWED: dict[str, str] = {
     "split": "test|validation",
 }
 """For columns with a fixed vocabulary, the pattern that a whole value must match."""
-
-UNREADABLE = (
-    OSError,
-    ValueError,
-    TypeError,
-    EOFError,
-    RuntimeError,
-    MemoryError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
-"""What NumPy raises over a file that is no ``.npz``, or a broken one."""
-
-Role = Literal["arm", "baseline", "reference"]
-Status = Literal["done", "pruned", "diverged", "failed", "interrupted"]
-
-
-class Contrast(TypedDict):
-    """treatment - control on a metric, equivalent within +-equivalence (units of the metric)."""
-
-    treatment: str
-    control: str
-    metric: str
-    equivalence: float
-
-
-class Arm(TypedDict):
-    """One arm or baseline of a study.
-
-    `differs` maps each dotted configuration path on which the arms are not all alike, such as
-    ``model.coherence.name``, to this arm's value. `published` is the label of the paper's model
-    that this arm repeats (see `reports.published`), empty or absent where there is none. `levels`
-    maps every factor of a crossed study to this arm's level, and is empty or absent for an arm
-    outside the crossing. `train`, the label of the training data, and `latent_dim` are those of the
-    shared configuration where absent. `claims` names the laws that the arm's form claims to hold.
-    """
-
-    role: Role
-    summary: str
-    differs: dict[str, object]
-    parameters: NotRequired[int]
-    published: NotRequired[str]
-    levels: NotRequired[dict[str, str]]
-    train: NotRequired[str]
-    latent_dim: NotRequired[int]
-    claims: NotRequired[list[str]]
-
-
-class Part(TypedDict):
-    """A plugin that arms are made of.
-
-    `role` is what it is there for, such as ``latent transform``; `summary` its equation or what it
-    does in a line, in its author's words; `origin` where it comes from: a module of this project, a
-    package, a file.
-    """
-
-    role: str
-    name: str
-    summary: str
-    origin: str
-    arms: list[str]  # that have it
-
-
-class Candidate(TypedDict):
-    """Settings that were tried for one arm, and what became of them."""
-
-    number: int  # in order of proposal; 0 is the arm's defaults
-    values: dict[str, float | int | str | bool | None]  # dotted configuration path -> value tried
-    objective: float | None  # mean of the tuning metric over the tuning seeds; None unless all done
-    status: Status
-    reason: str  # empty when done
-
-
-class Tuning(TypedDict):
-    """How arms were tuned on validation data, each with the same budget, before confirmation."""
-
-    metric: str
-    direction: Literal["higher", "lower"]
-    sampler: str
-    pruner: str
-    trials: int  # candidates per arm
-    seeds: list[int]  # every candidate at each of them; none is a confirmation seed
-    generation: int  # candidates of an arm that are proposed together
-    candidates: dict[str, list[Candidate]]  # arm -> in order
-    chosen: dict[str, int | None]  # arm -> its winner; None: none finished, defaults confirmed
-    notes: list[str]
-
-
-class Study(TypedDict):
-    """The resolved study, as far as a report needs it."""
-
-    name: str
-    question: str
-    budget: str
-    budget_summary: str
-    budget_warning: str  # empty where there is nothing to warn of
-    level: float  # significance level, such as 0.05
-    arms: dict[str, Arm]
-    primary: Contrast
-    secondary: list[Contrast]  # the declared family, on which Holm's adjustment works
-    seeds: list[int]  # of confirmation
-    config: dict[str, object]  # the whole resolved configuration, for the appendix
-    choices: list[str]  # what the paper leaves open and we chose
-    command: str  # what repeats this run
-    parts: NotRequired[list[Part]]
-    factors: NotRequired[dict[str, list[str]]]  # of a crossing: levels, the first the reference
-    tuning: NotRequired[Tuning]
-
-
-class Trial(TypedDict):
-    """One trial: an arm at a seed."""
-
-    trial: str
-    arm: str
-    role: Role
-    seed: int
-    stage: Literal["confirm", "tune"]
-    status: Status
-    reason: str  # empty when done
-    notes: NotRequired[list[str]]  # what happened on the way, such as a process that was killed
-    steps: int
-    curve: str | None  # path of curve.jsonl relative to the study's folder
-    pictures: str | None  # path of pictures.npz likewise
-    clusters: NotRequired[str | None]  # path of clusters.npz likewise
-
-
-class Manifest(TypedDict):
-    """What ``manifest.json`` holds."""
-
-    study: Study
-    trials: list[Trial]
-    environment: dict[str, object]
-
-
-def studies(runs: str | Path = "runs") -> list[str]:
-    """Names of the studies under `runs`: its folders that hold a manifest, sorted."""
-    return sorted(path.parent.name for path in Path(runs).glob("*/manifest.json"))
-
-
-def find(study: str | Path, runs: str | Path = "runs") -> Path:
-    """The folder of a study, given its name under `runs` or the folder itself.
-
-    Raises:
-        ValueError: there is no such study; the message lists those there are and a near match.
-    """
-    for folder in (Path(runs) / study, Path(study)):
-        if (folder / "manifest.json").is_file():
-            return folder
-    known = studies(runs)
-    near = difflib.get_close_matches(str(study), known, n=1, cutoff=0.5)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    there = ", ".join(known) or "no study at all"
-    raise ValueError(f"no study {str(study)!r} in {str(runs)!r}{hint} (there: {there})")
 
 
 def load(study: str | Path, runs: str | Path = "runs") -> pd.DataFrame:
@@ -237,58 +73,8 @@ def load(study: str | Path, runs: str | Path = "runs") -> pd.DataFrame:
         raise ValueError(f"{path}: cannot be read as Parquet: {error}") from error
     problems = list(_row_problems(frame))
     if problems:
-        raise ValueError(_listed(path, problems))
+        raise ValueError(listed(path, problems))
     return frame[list(COLUMNS)].astype(COLUMNS)
-
-
-def load_manifest(study: str | Path, runs: str | Path = "runs") -> Manifest:
-    """Read and check the manifest of a study.
-
-    Raises:
-        ValueError: no such study, or anything wrong in the file: all of it, with the path of each.
-    """
-    from pydantic import TypeAdapter, ValidationError
-
-    path = find(study, runs) / "manifest.json"
-    try:
-        manifest = TypeAdapter(Manifest).validate_json(path.read_bytes(), strict=True)
-    except OSError as error:
-        raise ValueError(f"{path}: cannot be read: {error}") from error
-    except ValidationError as error:
-        problems = [
-            f"{'.'.join(map(str, item['loc'])) or 'the file'}: {item['msg']}"
-            for item in error.errors()
-        ]
-        raise ValueError(_listed(path, problems)) from error
-    problems = list(_manifest_problems(manifest))
-    if problems:
-        raise ValueError(_listed(path, problems))
-    return manifest
-
-
-def load_clusters(path: Path, metric: str) -> NDArray[np.float64] | None:
-    """A metric's mean outcome of each original, from a trial's ``clusters.npz``.
-
-    Returns:
-        Floats (N,); None where the file does not have this metric.
-
-    Raises:
-        ValueError: the file is missing or unreadable, or holds something else under that name.
-    """
-    import numpy as np
-
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            if metric not in file.files:
-                return None
-            found: NDArray[np.float64] = file[metric]
-    except UNREADABLE as error:
-        raise ValueError(f"{path}: cannot be read: {error}") from error
-    if found.dtype != np.float64 or found.ndim != 1 or not found.size:
-        raise ValueError(f"{path}: {metric} is {found.dtype} {found.shape}; must be float64 (N,)")
-    if not np.isfinite(found).all():
-        raise ValueError(f"{path}: {metric} is not finite throughout")
-    return found
 
 
 def confirmed(rows: pd.DataFrame) -> pd.DataFrame:
@@ -296,39 +82,12 @@ def confirmed(rows: pd.DataFrame) -> pd.DataFrame:
     return rows[(rows.stage == "confirm") & (rows.status == "done") & (rows.split == "test")]
 
 
-def setting(config: Mapping[str, object], path: str) -> object | None:
-    """The value at a dotted `path` such as ``model.latent_dim``; None where there is none."""
-    value: object = config
-    for key in path.split("."):
-        if not isinstance(value, Mapping):
-            return None
-        value = value.get(key)
-    return value
-
-
-def trained_on(study: Study, arm: str) -> str | None:
-    """The label of an arm's training data: its own, or that of the shared configuration."""
-    train = study["arms"][arm].get("train", setting(study["config"], "data.train"))
-    return train if isinstance(train, str) else None
-
-
-def latent_size(study: Study, arm: str) -> int | None:
-    """An arm's latent size: its own, or that of the shared configuration."""
-    size = study["arms"][arm].get("latent_dim", setting(study["config"], "model.latent_dim"))
-    return size if isinstance(size, int) else None
-
-
-def flat(value: object, prefix: str = "") -> Iterator[tuple[str, object]]:
-    """The leaves of nested mappings with their dotted paths, in order."""
-    if isinstance(value, Mapping) and value:
-        for key, inner in value.items():
-            yield from flat(inner, f"{prefix}.{key}" if prefix else str(key))
-    elif prefix:
-        yield prefix, value
-
-
-def _listed(path: Path, problems: list[str]) -> str:
-    return "\n".join([f"{path}:", *(f"  - {problem}" for problem in problems)])
+def alike(measured: pd.DataFrame) -> pd.DataFrame:
+    """Finite values, and of each metric only those measured in the way that most were."""
+    measured = measured[np.isfinite(measured.value)]
+    counts = measured.groupby(["metric", "fingerprint"]).size().sort_values(kind="stable")
+    most = dict(counts.index)  # the last, most frequent one of each metric stays
+    return measured[measured.fingerprint == measured.metric.map(most)]
 
 
 def _row_problems(frame: pd.DataFrame) -> Iterator[str]:
@@ -360,78 +119,3 @@ def _row_problems(frame: pd.DataFrame) -> Iterator[str]:
     twice = fixed[fixed.duplicated(["arm", "seed", "metric"])]
     for row in twice.head(5).itertuples():
         yield f"{row.metric} of {row.arm!r} at seed {row.seed} is there more than once"
-
-
-def _manifest_problems(manifest: Manifest) -> Iterator[str]:
-    study = manifest["study"]
-    if not 0 < study["level"] < 1:
-        yield f"study.level: {study['level']}; must lie between 0 and 1"
-    named = {"study.primary": study["primary"]}
-    named |= {f"study.secondary.{i}": contrast for i, contrast in enumerate(study["secondary"])}
-    for path, contrast in named.items():
-        for side in (contrast["treatment"], contrast["control"]):
-            if side not in study["arms"]:
-                near = difflib.get_close_matches(side, study["arms"], n=1)
-                yield f"{path}: no arm {side!r}" + (f"; did you mean {near[0]!r}?" if near else "")
-        if contrast["treatment"] == contrast["control"]:
-            yield f"{path}: compares {contrast['treatment']!r} with itself"
-        if not (math.isfinite(contrast["equivalence"]) and contrast["equivalence"] >= 0):
-            yield f"{path}.equivalence: {contrast['equivalence']}; must be 0 or a positive number"
-    yield from _crossing_problems(study)
-    yield from _tuning_problems(study)
-    for i, trial in enumerate(manifest["trials"]):
-        if trial["arm"] not in study["arms"]:
-            yield f"trials.{i}: no arm {trial['arm']!r}"
-        for file in (trial["curve"], trial["pictures"], trial.get("clusters")):
-            if file is not None and not _inside(file):
-                yield f"trials.{i}: the path {file!r} leaves the study's folder"
-
-
-def _crossing_problems(study: Study) -> Iterator[str]:
-    factors, cells = study.get("factors", {}), dict[tuple[str, ...], str]()
-    for factor, levels in factors.items():
-        if not levels or len(set(levels)) < len(levels):
-            yield f"study.factors.{factor}: {levels}; must be one level or more, all different"
-    for name, arm in study["arms"].items():
-        path, levels_of = f"study.arms.{name}.levels", arm.get("levels", {})
-        unknown = [factor for factor in levels_of if factor not in factors]
-        lacking = [factor for factor in factors if factor not in levels_of]
-        for factor in unknown:
-            near = difflib.get_close_matches(factor, factors, n=1)
-            yield f"{path}: no factor {factor!r}" + (f"; did you mean {near[0]!r}?" if near else "")
-        if levels_of and lacking:
-            yield f"{path}: no level of {', '.join(map(repr, lacking))}"
-        for factor, level in levels_of.items():
-            if factor in factors and level not in factors[factor]:
-                near = difflib.get_close_matches(level, factors[factor], n=1)
-                hint = f"; did you mean {near[0]!r}?" if near else ""
-                yield f"{path}.{factor}: no level {level!r}{hint}"
-        if levels_of and not unknown and not lacking:
-            cell = tuple(levels_of[factor] for factor in factors)
-            if cell in cells:
-                yield f"{path}: are those of {cells[cell]!r} too"
-            cells[cell] = name
-
-
-def _tuning_problems(study: Study) -> Iterator[str]:
-    tuning = study.get("tuning")
-    if tuning is None:
-        return
-    for arm, candidates in tuning["candidates"].items():
-        if arm not in study["arms"]:
-            yield f"study.tuning.candidates: no arm {arm!r}"
-        numbers = [candidate["number"] for candidate in candidates]
-        if len(set(numbers)) < len(numbers):
-            yield f"study.tuning.candidates.{arm}: a number stands there twice"
-    for arm, number in tuning["chosen"].items():
-        if arm not in tuning["candidates"]:
-            yield f"study.tuning.chosen: no candidates of {arm!r}"
-        elif number is not None and all(
-            candidate["number"] != number for candidate in tuning["candidates"][arm]
-        ):
-            yield f"study.tuning.chosen.{arm}: no candidate {number}"
-
-
-def _inside(path: str) -> bool:
-    pure = PurePosixPath(path)
-    return not pure.is_absolute() and ".." not in pure.parts and "\0" not in path

@@ -17,8 +17,8 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from reports import build
-from reports.tables import Cell, Table
+from reports.cells import Cell, Table
+from reports.page.page import page, replace
 
 PAGE = "index.html"
 
@@ -115,7 +115,7 @@ def write(folder: Path) -> tuple[Path, list[str]]:
     every = list(map("-".join, product(forms, divergences, families)))
     missing = [name for name in every if name not in triples]
     broken = [triple for triple in triples.values() if triple.problems]
-    html = build.page(
+    html = page(
         "triples.html.j2",
         triples=triples,
         every=[triples[name] for name in every if name in triples],
@@ -126,10 +126,10 @@ def write(folder: Path) -> tuple[Path, list[str]]:
         broken=broken,
         details=details(list(triples.values())),
     )
-    page = folder / PAGE
-    build.replace(page, html.encode())
+    path = folder / PAGE
+    replace(path, html.encode())
     wrong = [f"{triple.name}: {problem}" for triple in broken for problem in triple.problems]
-    return page, [*wrong, *(f"{name}: was not run" for name in missing)]
+    return path, [*wrong, *(f"{name}: was not run" for name in missing)]
 
 
 def details(triples: Sequence[Triple]) -> Table:
@@ -162,13 +162,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0 if given and given[0] in ("-h", "--help") else 2
     folder = Path(given[0])
     try:
-        page, wrong = write(folder)
+        path, wrong = write(folder)
     except (ValueError, OSError) as error:
         print(f"reports.triples: {error}", file=sys.stderr)
         return 2
     for problem in wrong:
         print(f"FAILED: {problem}", file=sys.stderr)
-    print(page)
+    print(path)
     return 1 if wrong else 0
 
 

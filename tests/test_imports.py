@@ -134,6 +134,38 @@ def test_inside_the_library_it_is_plugins_then_models_then_trainer(name, above):
         assert not wrong, f"{inside} imports {wrong}"
 
 
+READ = ("manifest", "rows", "study", "npz", "files")
+DOORS = ("build", "compare", "triples")
+ABOVE = {
+    # a room of the report, or what it draws and writes with -> what it may not know
+    **dict.fromkeys(
+        READ,
+        ("statistics", "words", "cells", "pen", "panels", "report", "sections", "page", *DOORS),
+    ),
+    "statistics": ("cells", "pen", "panels", "report", "sections", "page", *DOORS),
+    **dict.fromkeys(("words", "cells", "pen", "panels"), ("report", "sections", "page", *DOORS)),
+    "report": ("sections", "page", *DOORS),
+    "sections": ("page", *DOORS),
+    "page": (*READ, "statistics", "words", "cells", "pen", "panels", "report", "sections", *DOORS),
+    "compare": ("build", "triples"),  # and build opens compare: there is no circle
+    "triples": ("build", "compare"),
+}
+
+
+@pytest.mark.parametrize("room", ABOVE)
+def test_inside_the_report_it_is_read_then_statistics_then_sections_then_the_page(room):
+    assert of(f"reports.{room}")
+    forbidden = {f"reports.{other}" for other in ABOVE[room]}
+    for inside in of(f"reports.{room}"):
+        wrong = {i for i in IMPORTS[inside] if ".".join(i.split(".")[:2]) in forbidden}
+        assert not wrong, f"{inside} imports {wrong}"
+
+
+def test_every_module_of_the_report_has_its_place():
+    there = {name.split(".")[1] for name in of("reports") if "." in name}
+    assert there == {*ABOVE, "build"}
+
+
 # --- names --------------------------------------------------------------------------------------
 
 KINDS = (registry.latent_transforms, registry.divergences, registry.families)

@@ -35,7 +35,7 @@ def count_left(progress: Progress) -> int:
 
 def remark_on_seeds(study: Study) -> Iterable[str]:
     """That no test with so few seeds can reach the level, with the number that could."""
-    from reports.statistics import seeds_to_reach
+    from reports.statistics.tests import seeds_to_reach
 
     need, have = seeds_to_reach(study.level), len(study.seeds)
     if have < need:

@@ -11,6 +11,7 @@ from harness import TINY, WORLD, installed, study, trials
 from bench import collect
 from bench.plan.progress import Progress
 from bench.store import Result, Store
+from reports import manifest as manifests
 from reports import rows as schema
 
 
@@ -128,7 +129,7 @@ def test_what_is_written_is_what_the_report_accepts(given, results, tmp_path):
     collect.write(store, rows_of(given, results), manifest)
     frame = schema.load("tiny", tmp_path / "runs")
     assert len(frame) == 3
-    loaded = schema.load_manifest("tiny", tmp_path / "runs")
+    loaded = manifests.load("tiny", tmp_path / "runs")
     assert loaded == manifest
     assert loaded["trials"][0]["curve"] == f"trials/{files.path.name}/curve.jsonl"
     assert loaded["trials"][0]["pictures"] is None

@@ -16,6 +16,7 @@ from bench.plan.tuning import searches
 from bench.study.resolve import count_trials, resolve
 from bench.study.schema import Arm
 from bench.study.setup import role_of
+from reports import manifest as manifests
 from reports import rows as schema
 
 METRICS = {"knn": {}, "likelihood": {"k": 2, "images": 4}, "cost": {}}
@@ -80,7 +81,7 @@ def test_it_runs_without_training_and_leaves_what_applies(tmp_path):
     assert math.isnan(values["cost/seconds"])
     shared = frame[frame.metric == "knn/mnist"]
     assert shared.fingerprint.nunique() == 1, "its row shares a table with the arms'"
-    manifest = schema.load_manifest(ran.store)
+    manifest = manifests.load(ran.store)
     (entry,) = (t for t in manifest["trials"] if t["arm"] == "pixels" and t["seed"] == 0)
     assert (entry["role"], entry["steps"], entry["curve"]) == ("reference", 0, None)
     assert entry["pictures"] is None

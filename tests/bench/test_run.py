@@ -17,6 +17,7 @@ from harness import TINY, bench, stop, write
 
 from bench.driver import Owned, owned
 from bench.execute import local
+from reports import manifest as manifests
 from reports import rows
 from tvae.streams import derive_seed
 
@@ -49,7 +50,7 @@ def test_rows_and_manifest_are_what_the_report_reads(finished):
     assert gap["additive"].notna().all()
     assert frame[~frame.metric.isin(["coherence/gap"])].value.notna().all()
     assert (frame[frame.metric == "nll"].value > 0).all()
-    manifest = rows.load_manifest("tiny", finished.folder / "runs")
+    manifest = manifests.load("tiny", finished.folder / "runs")
     assert [trial["status"] for trial in manifest["trials"]] == ["done"] * 4
     for trial in manifest["trials"]:
         for file in (trial["curve"], trial["pictures"]):
@@ -64,7 +65,7 @@ def test_the_report_names_the_arms(finished):
 
 
 def test_the_command_in_the_manifest_repeats_the_run(finished):
-    command = rows.load_manifest(finished.store)["study"]["command"]
+    command = manifests.load(finished.store)["study"]["command"]
     program, *arguments = command.removeprefix("python -m ").split()
     assert program == "bench.run"
     again = bench(finished.folder, *arguments, "dry_run=true")
@@ -204,7 +205,7 @@ def test_a_trial_that_takes_too_long_fails_alone(finished, tmp_path, monkeypatch
     ran = bench(tmp_path, *arguments, "trial_hours=0.0025")
     assert ran.status == 1
     assert "failed: additive seed 0: took longer than 0.0025 hours" in ran.out
-    statuses = {t["arm"]: t["status"] for t in rows.load_manifest(ran.store)["trials"]}
+    statuses = {t["arm"]: t["status"] for t in manifests.load(ran.store)["trials"]}
     assert statuses == {"vae": "done", "additive": "failed"}
     (tmp_path / "gate").unlink()
     assert bench(tmp_path, *arguments).status == 1, "not without being asked to"
@@ -248,7 +249,7 @@ def test_a_signal_ends_the_study_in_good_order(tmp_path, number):
     assert stopped.left == []
     assert stopped.err == ""
     assert "interrupted, 3 trials to go: the same command continues" in stopped.out
-    manifest = rows.load_manifest(stopped.store)
+    manifest = manifests.load(stopped.store)
     assert [trial["status"] for trial in manifest["trials"]] == ["done"] + ["interrupted"] * 3
     assert set(rows.load(stopped.store).arm) == {"vae"}
     (checkpoint,) = stopped.store.glob("trials/*/step-000000006-*")

@@ -18,7 +18,7 @@ from harness import installed, study, trials, write
 
 from bench import status
 from bench.plan import machine
-from reports import rows
+from reports import manifest as manifests
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def folder(finished, tmp_path) -> Path:
 @pytest.fixture
 def keys(finished) -> dict[tuple[str, int], str]:
     """(arm, seed) -> folder of the trial."""
-    manifest = rows.load_manifest(finished.store)
+    manifest = manifests.load(finished.store)
     return {(t["arm"], t["seed"]): t["trial"] for t in manifest["trials"]}
 
 
@@ -89,7 +89,7 @@ def test_a_study_that_has_not_begun(ask, tmp_path):
 
 
 def test_failures_with_their_reasons_and_notes(ask, faults, tmp_path):
-    manifest = rows.load_manifest(faults.store)
+    manifest = manifests.load(faults.store)
     code, lines, _ = ask(copied(faults, tmp_path))
     assert code == 0
     found = {arm: counts for (arm, _), counts in table(lines).items()}

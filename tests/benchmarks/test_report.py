@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 
 from reports import rows
-from reports.build import REPORT
+from reports.page.page import REPORT
 
 METRICS = ("knn/affnist", "nll", *(f"label_efficiency/affnist/{10**n}" for n in range(1, 5)),
            "cost/seconds", *(f"metric{i}/value" for i in range(23)))  # fmt: skip

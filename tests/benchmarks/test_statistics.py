@@ -14,8 +14,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from reports import statistics
 from reports.rows import COLUMNS
+from reports.statistics.answers import answer
 
 ARMS = [f"arm {i}" for i in range(10)]
 METRICS = [f"metric {i}" for i in range(20)]
@@ -46,8 +46,8 @@ def test_answer(benchmark):
         "seeds": SEEDS,
         "budget_warning": "",
     }
-    statistics.answer(study, rows)  # SciPy and statsmodels are loaded
-    found = benchmark.pedantic(statistics.answer, (study, rows), rounds=5)
+    answer(study, rows)  # SciPy and statsmodels are loaded
+    found = benchmark.pedantic(answer, (study, rows), rounds=5)
     assert len(found.secondary) == 27
     assert all(one.p_flip_exact for one in found.secondary)
     assert benchmark.stats.stats.min < LIMIT

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from harness import PLUGIN, REPOSITORY, with_database, write
 
+from reports import manifest
 from reports import rows as schema
 
 ARGUMENTS = (
@@ -89,7 +90,7 @@ def left(store: Path) -> Left:
     return Left(
         [repr(row) for row in frame.itertuples(index=False)],
         files,
-        schema.load_manifest(store)["study"].get("tuning"),
+        manifest.load(store)["study"].get("tuning"),
     )
 
 

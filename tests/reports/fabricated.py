@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 from html.parser import HTMLParser
 
 import numpy as np
@@ -38,6 +39,10 @@ class Page(HTMLParser):
 
     def all(self, tag):
         return [attrs for name, attrs in self.elements if name == tag]
+
+
+def headings(page):
+    return [int(tag[1]) for tag, _ in page.elements if re.fullmatch("h[1-6]", tag)]
 
 
 def pictures(rng, kind):
@@ -147,7 +152,7 @@ def study(tmp_path):
 
 
 def page_of(folder):
-    return Page(build.build(folder).read_text(encoding="utf-8"))
+    return Page(build.build(folder).path.read_text(encoding="utf-8"))
 
 
 FACTORS = {"shape": ["s0", "s1", "s2"], "size": ["b0", "b1", "b2"], "hue": ["h0", "h1", "h2"]}

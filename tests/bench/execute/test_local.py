@@ -15,12 +15,12 @@ from bench.execute.base import Finished, Job, Measuring, Recorded, Started
 from bench.execute.local import LocalExecutor
 from bench.plan import machine
 from bench.store import TrialFolder
-from reports import rows
+from reports import manifest, rows
 
 
 def told(ran) -> dict[str, dict]:
     """Arm -> what the manifest says of its trial."""
-    return {trial["arm"]: trial for trial in rows.load_manifest(ran.store)["trials"]}
+    return {trial["arm"]: trial for trial in manifest.load(ran.store)["trials"]}
 
 
 def test_a_study_with_failures_goes_on_and_says_so(faults):

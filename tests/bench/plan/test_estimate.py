@@ -14,6 +14,7 @@ from bench.plan import estimate, machine
 from bench.plan.estimate import AROUND, Estimate, Speed
 from bench.plan.progress import Ending
 from bench.store import Result
+from reports import manifest as manifests
 from reports import rows
 
 
@@ -117,7 +118,7 @@ def test_what_cannot_be_finished_in_time_is_not_started(finished, tmp_path, monk
     assert ran.out.splitlines()[-1] == (
         "max_hours=2.5 is up, 2 trials to go: the same command continues"
     )
-    manifest = rows.load_manifest(ran.store)
+    manifest = manifests.load(ran.store)
     assert [(t["seed"], t["status"]) for t in manifest["trials"]] == [
         (0, "done"),
         (0, "done"),

@@ -146,7 +146,7 @@ EDITS = {
         "# sic\n        if not torch.isfinite",
     ),
     "a docstring": ("tvae/trainer.py", '"""The one training loop.', '"""The only training loop.'),
-    "the report": ("reports/statistics.py", "import", "import abc\nimport"),
+    "the report": ("reports/statistics/verdicts.py", "import", "import abc\nimport"),
     "the harness": ("bench/watch/display.py", "import time", "import time, abc"),
 }
 EXPECTED = {

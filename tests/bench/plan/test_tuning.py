@@ -24,6 +24,7 @@ from bench.plan.trials import plan
 from bench.plan.tuning import VERY_BAD, Outcome, Search, chosen, distributions, mean_curve
 from bench.store import Result, Store
 from bench.study.problems import ConfigError
+from reports import manifest as manifests
 from reports import rows
 from tvae import registry
 from tvae.space import Choice, Float, Int
@@ -801,7 +802,7 @@ def test_what_is_to_come_is_counted(progress):
 def story(ran) -> tuple:
     """All of a study that must not depend on how it was run."""
     assert ran.status == 0, ran.out
-    manifest = rows.load_manifest(ran.store)
+    manifest = manifests.load(ran.store)
     told = [
         (t["arm"], t["seed"], t["stage"], t["status"], t["reason"], t["trial"])
         for t in manifest["trials"]
@@ -818,7 +819,7 @@ def test_a_study_is_tuned_and_its_winners_confirmed(tuned):
     assert len(tune) == 2 * 3 * 2
     assert set(tune.split) == {"validation"}
     assert set(nll[nll.stage == "confirm"].split) == {"test"}
-    manifest = rows.load_manifest(tuned.store)
+    manifest = manifests.load(tuned.store)
     for arm in ("vae", "additive"):
         trials = [t["trial"] for t in manifest["trials"] if (t["arm"], t["stage"]) == (arm, "tune")]
         values = [tune[tune.trial == key].value.item() for key in trials]

@@ -20,6 +20,7 @@ from harness import TINY, bench, installed, start, with_database, write
 from bench import status
 from bench.store import Result
 from bench.watch.mlflow_runs import Guarded, NullTracker, flatten
+from reports import manifest as manifests
 from reports import rows
 
 PARENT = "mlflow.parentRunId"
@@ -169,7 +170,7 @@ def test_the_history_of_tuning_is_in_the_parent_run(tuned):
     """For each arm the objective of every candidate, and the best until then."""
     client, found = runs(tuned.folder)
     (parent,) = [run for run in found if PARENT not in run.data.tags]
-    tuning = rows.load_manifest(tuned.store)["study"]["tuning"]
+    tuning = manifests.load(tuned.store)["study"]["tuning"]
     for arm, candidates in tuning["candidates"].items():
         values = [c["objective"] for c in candidates]
         best = [min(values[: i + 1]) for i in range(len(values))]
@@ -228,7 +229,7 @@ def test_what_a_dead_server_missed_is_told_later(faults, missed, capsys):
     folder = missed(faults)
     assert synced(folder, capsys) == "MLflow was told 6 of 6 trials"
     client, found = runs(folder)
-    manifest = rows.load_manifest(folder / "runs" / "tiny")
+    manifest = manifests.load(folder / "runs" / "tiny")
     children = {r.data.tags["arm"]: r for r in found if PARENT in r.data.tags}
     assert {arm: (r.data.tags["trial"], r.data.tags["status"]) for arm, r in children.items()} == {
         t["arm"]: (t["trial"], t["status"]) for t in manifest["trials"]

@@ -16,7 +16,7 @@ from optuna.trial import TrialState
 from bench.plan.tuning import Outcome, Search
 from bench.store import Result
 from bench.watch.optuna_file import Ledger
-from reports import rows
+from reports import manifest, rows
 
 
 def load(path) -> optuna.Study:
@@ -94,7 +94,7 @@ def test_a_tuned_study_has_an_optuna_study_for_each_arm(tuned):
     names = {name.split("/")[1]: name for name in optuna.get_all_study_names(storage)
              if name.split("/")[1] != "tune"}  # fmt: skip
     assert set(names) == {"confirm"}
-    tuning = rows.load_manifest(tuned.store)["study"]["tuning"]
+    tuning = manifest.load(tuned.store)["study"]["tuning"]
     arms = {name.split("/")[2]: name for name in optuna.get_all_study_names(storage)
             if name.split("/")[1] == "tune"}  # fmt: skip
     assert set(arms) == {"vae", "additive"}

@@ -1,0 +1,1 @@
+"""The frame of every page: templates, style, script, and the file that they end in."""

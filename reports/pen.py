@@ -1,0 +1,242 @@
+"""Drawing: canvases, colours, legends, axes and heat maps of the charts in a page.
+
+Charts are SVG whose ink is the reader's text colour, so they read in light and dark. The same input
+gives the same bytes. Names are data: they are drawn as plain text (no mathematical markup),
+shortened where long, and stripped of unprintable characters.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reports.manifest import StudyEntry
+from reports.study import MANY_ARMS
+from reports.words import short
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure as Canvas
+
+# Okabe and Ito's palette for the colour-blind, in mid-tones that stand out on white and on black.
+COLOURS = {"arm": "#2b8cc9", "baseline": "#c96f0b", "reference": "#8c8c8c"}
+EVERY_COLOUR = (
+    "#2b8cc9", "#c96f0b", "#1a9850", "#d0558f", "#8a6fd1", "#a8761a", "#0f9494", "#d9534f",
+)  # fmt: skip
+DASHES = {"arm": "-", "baseline": (0, (4, 1.5)), "reference": (0, (1, 1.2))}
+SHAPES = "osD^vP*X"
+MARKERS = {"arm": "o", "baseline": "s", "reference": "D"}
+VERDICTS = {"better": "#1a9850", "worse": "#d0558f", "equivalent": "#2b8cc9"}
+NEUTRAL = "#8c8c8c"
+INK = "#0a0b0c"  # stands for the reader's text colour until the SVG is written
+_INK_STYLE = (
+    "<style>svg{color:#1d2329}@media(prefers-color-scheme:dark){svg{color:#dfe4ea}}"
+    "@media print{svg{color:#1d2329}}</style>"
+)
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A picture for an ``img`` element: what is drawn, and in words what it shows.
+
+    `note` says what it leaves out, for its caption; `kind` is the picture's, as MIME has it.
+    """
+
+    drawn: bytes
+    alt: str
+    note: str = ""
+    kind: Literal["svg+xml", "png"] = "svg+xml"
+
+    @property
+    def uri(self) -> str:
+        """The picture as an address that holds all of it."""
+        return f"data:image/{self.kind};base64,{base64.b64encode(self.drawn).decode()}"
+
+
+@contextmanager
+def chart(width: float, height: float, *, fitted: bool = True) -> Iterator[Canvas]:
+    """A canvas in inches, under settings that make it deterministic and its text plain.
+
+    Args:
+        width: of the whole drawing.
+        height: likewise.
+        fitted: find room for what is written beside the axes; they must be placed where not.
+    """
+    import matplotlib as mpl
+    import seaborn as sns
+    from matplotlib.figure import Figure as NewCanvas
+
+    plain: dict[Any, Any] = {
+        "svg.hashsalt": "report",
+        "svg.fonttype": "path",
+        "text.parse_math": False,
+        "font.family": "DejaVu Sans",
+        "font.size": 9,
+        "axes.labelsize": 9,
+        "axes.titlesize": 9,
+        "xtick.labelsize": 8.5,
+        "ytick.labelsize": 8.5,
+        "legend.fontsize": 8.5,
+        "axes.linewidth": 0.8,
+        **dict.fromkeys(
+            ("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), INK
+        ),
+    }
+    with mpl.rc_context(), sns.axes_style("ticks"), mpl.rc_context(plain):
+        # 72 dots to the inch, as SVG is drawn
+        yield NewCanvas((width, height), dpi=72, layout="constrained" if fitted else None)
+
+
+@contextmanager
+def small_multiples(
+    n: int,
+    gap: float,
+    *,
+    size: tuple[float, float] = (1.7, 1.05),
+    margins: tuple[float, float, float] = (0.85, 0.1, 0.55),
+    share: tuple[bool, bool] = (True, False),
+) -> Iterator[tuple[Canvas, list[Axes]]]:
+    """A canvas with `n` panels of one size in a grid, placed by hand: fitting many takes seconds.
+
+    Args:
+        n: panels, at least one.
+        gap: inches between two panels beside each other, for what is written there.
+        size: width and height of a panel, in inches.
+        margins: on the left, on the right and below, in inches.
+        share: one scale for all, across and up.
+    """
+    columns = min(4 if n <= MANY_ARMS else 6, n)
+    lines = math.ceil(n / columns)
+    (across, high), (left, right, below), above = size, margins, 0.42
+    width = left + columns * across + (columns - 1) * gap + right
+    height = below + lines * (high + above)
+    with chart(width, height, fitted=False) as canvas:
+        grid = canvas.subplots(
+            lines, columns, squeeze=False, sharex=share[0], sharey=share[1],
+            gridspec_kw={
+                "left": left / width, "right": 1 - right / width, "wspace": gap / across,
+                "bottom": below / height, "top": 1 - above / height, "hspace": above / high,
+            },
+        )  # fmt: skip
+        for i, axes in enumerate(grid.flat):
+            if i >= n:
+                axes.set_axis_off()
+            elif i + columns >= n:  # nothing below it
+                axes.tick_params(labelbottom=True)
+        yield canvas, list(grid.flat[:n])
+
+
+def svg(canvas: Canvas) -> bytes:
+    """The drawing as SVG; called within `chart`, since tick labels are made on drawing."""
+    layout = canvas.get_layout_engine()
+    if layout is not None:  # by itself: saving would draw everything once more to lay it out
+        layout.execute(canvas)
+        canvas.set_layout_engine(None)
+    file = io.StringIO()
+    nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    canvas.savefig(file, format="svg", metadata=nothing, transparent=True)
+    text = file.getvalue()
+    text = text[text.index("<svg") :].replace(INK, "currentColor")
+    opened = text.index(">") + 1
+    return (text[:opened] + _INK_STYLE + text[opened:]).encode()
+
+
+def annotated(
+    axes: Axes,
+    values: NDArray[np.float64],
+    words: Sequence[Sequence[str]],
+    low: float,
+    high: float,
+    colours: str,
+) -> None:
+    """A heat map with `words` in its cells, black or white as the cell's colour asks."""
+    import seaborn as sns
+    from seaborn.utils import relative_luminance
+
+    sns.heatmap(
+        values, ax=axes, vmin=low, vmax=high, cmap=colours, cbar=False, linewidths=0.6,
+        linecolor=(0, 0, 0, 0),
+    )  # fmt: skip
+    axes.collections[0].update_scalarmappable()
+    faces = axes.collections[0].get_facecolor()
+    for place, word in enumerate(word for line in words for word in line):
+        i, j = divmod(place, values.shape[1])
+        known = np.isfinite(values[i, j])
+        # seaborn writes white on mid-tones, where black is read better
+        dark = known and relative_luminance(faces[place]) <= 0.18
+        axes.text(
+            j + 0.5, i + 0.5, word, ha="center", va="center", fontsize=8,
+            color="white" if dark else "black" if known else INK,
+        )  # fmt: skip
+
+
+def room(names: Sequence[str]) -> float:
+    """Inches that tick labels take beside a heat map."""
+    return 0.4 + 0.075 * max(map(len, names), default=0)
+
+
+def logarithmic(axes: Axes) -> None:
+    """A logarithmic x-axis; matplotlib labels one in mathematical markup, which is not drawn."""
+    from matplotlib.ticker import NullFormatter
+
+    axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(of_thousands)
+    axes.xaxis.set_minor_formatter(NullFormatter())
+
+
+def of_thousands(value: float, _: float | None = None) -> str:
+    """A label such as ``300``, ``10k`` or ``2.5M``."""
+    for size, sign in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(value) >= size:
+            return f"{value / size:g}{sign}"
+    return f"{value:g}"
+
+
+def axis_label(metric: str, unit: str, direction: str) -> str:
+    """What an axis says of a metric."""
+    side = {"higher": ", higher is better", "lower": ", lower is better"}
+    return f"{short(metric)} ({short(unit)}{side.get(direction, '')})"
+
+
+def arm_style(study: StudyEntry, name: str) -> dict[str, Any]:
+    """Colour, marker and dashes by which an arm is known among many, the same in every figure."""
+    place, role = list(study["arms"]).index(name), study["arms"][name]["role"]
+    turn = place // len(EVERY_COLOUR)
+    return {
+        "color": EVERY_COLOUR[place % len(EVERY_COLOUR)],
+        "marker": SHAPES[(place + turn) % len(SHAPES)],
+        "linestyle": DASHES[role],
+    }
+
+
+def arm_legend(canvas: Canvas, study: StudyEntry, names: Sequence[str]) -> None:
+    """A legend of arms by the marks of `arm_style`, on the right."""
+    from matplotlib.lines import Line2D
+
+    handles = [
+        Line2D([], [], **arm_style(study, name), ms=5, lw=1.5, label=short(name, 26))
+        for name in names
+    ]
+    columns = math.ceil(len(handles) / 24)
+    canvas.legend(handles=handles, loc="outside right center", frameon=False, ncols=columns)
+
+
+def role_legend(canvas: Canvas, roles: Sequence[str]) -> None:
+    """A legend of the roles among `roles` and of the mark of a mean, above."""
+    from matplotlib.lines import Line2D
+
+    handles = [
+        Line2D([], [], marker=MARKERS[role], color=COLOURS[role], ls="", label=role)
+        for role in COLOURS
+        if role in roles
+    ]
+    handles.append(Line2D([], [], marker="|", color=INK, ls="", ms=11, mew=1.6, label="mean"))
+    canvas.legend(handles=handles, loc="outside upper center", ncols=len(handles), frameon=False)

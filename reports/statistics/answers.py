@@ -1,0 +1,41 @@
+"""The answer of a study, as it declared that it would be found."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from reports.manifest import StudyEntry, TrialEntry
+from reports.statistics.originals import with_originals
+from reports.statistics.records import Answer
+from reports.statistics.sensitivity import sensitivity
+from reports.statistics.verdicts import compare, family
+from reports.words import sentence
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def answer(
+    study: StudyEntry,
+    rows: pd.DataFrame,
+    trials: Sequence[TrialEntry] = (),
+    folder: Path | None = None,
+) -> Answer:
+    """Compare as the study declared: the primary contrast alone, the secondary ones as a family.
+
+    Args:
+        study: the study's declaration.
+        rows: its rows, as `reports.rows.load` gives them.
+        trials: the manifest's, for what became of each; without them no sensitivity is known.
+        folder: the study's, for what the trials left of each original; without it the bootstrap
+            draws seeds alone.
+    """
+    primary = compare(rows, study["primary"], study["level"], seeds=study["seeds"])
+    secondary = family(rows, study["secondary"], study["level"], seeds=study["seeds"])
+    survives = sensitivity(primary, rows, trials, study["level"])
+    if folder is not None:
+        primary, *others = (with_originals(one, trials, folder) for one in (primary, *secondary))
+        secondary = tuple(others)
+    return Answer(sentence(primary), primary, secondary, study["budget_warning"], survives)

@@ -1,0 +1,118 @@
+"""The tables and figures of metrics: what is bold, what was published, what stands apart.
+
+A table is what gets copied into a paper, so only what was measured alike
+may stand side by side.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from reports import manifest as manifests
+from reports import rows
+from reports.sections import metrics as all_metrics
+from reports.words import number
+from tests.reports.fabricated import enrich
+
+
+def cells(table, column):
+    at = [cell.text for cell in table.header].index(column)
+    return {line[0].text: line[at] for line in table.rows}
+
+
+def loaded(folder):
+    return manifests.load(folder)["study"], rows.load(folder)
+
+
+def test_bold_and_the_numbers_behind_a_cell(study):
+    folder = study(seeds=range(8))
+    found, frame = manifests.load(folder)["study"], rows.load(folder)
+    table = all_metrics.metrics(found, frame, details=False)
+    own = cells(table, "knn/affnist ↑")
+    assert [name for name, cell in own.items() if cell.kind == "best"] == ["new"]
+    values = frame[(frame.arm == "new") & (frame.metric == "knn/affnist")].value
+    interval = stats.ttest_1samp(values, 0).confidence_interval(0.95)
+    half = np.median([cell.half for cell in own.values()])  # decides on the digits of a column
+    assert own["new"].raw == pytest.approx((values.mean(),))
+    assert own["new"].half == pytest.approx((interval.high - interval.low) / 2)
+    assert own["new"].note == f"±{number(own['new'].half, half)}"
+    # by construction nll is lower, and so better, the later an arm comes; the last is a reference
+    assert cells(table, "nll ↓")["plain"].kind == "best"
+
+
+def test_a_reference_neither_wins_nor_stands_in_the_way(study):
+    folder = study(seeds=range(8))
+    found, frame = manifests.load(folder)["study"], rows.load(folder)
+    frame.loc[frame.arm == "pixels", "value"] = 5.0
+    own = cells(all_metrics.metrics(found, frame, details=False), "knn/affnist ↑")
+    assert [name for name, cell in own.items() if cell.kind == "best"] == ["new"]
+
+
+def test_roles_and_sides_stand_under_the_arms(study):
+    folder = study()
+    found = manifests.load(folder)["study"]
+    table = all_metrics.metrics(found, rows.load(folder), details=False)
+    assert [line[0].note for line in table.rows] == [
+        "arm, treatment", "arm, control", "baseline", "reference",
+    ]  # fmt: skip
+
+
+def test_what_was_published_has_its_own_column_beside_ours(study):
+    folder = study()
+    found = manifests.load(folder)["study"]
+    table = all_metrics.metrics(found, rows.load(folder), details=False)
+    heads = [cell.text for cell in table.header]
+    assert heads[:3] == ["arm", "knn/affnist ↑", "published"]
+    assert table.header[2].links == (("what differs", "#published"),)
+    told = {line[0].text: (line[2].text, line[2].note, line[2].raw) for line in table.rows}
+    assert told["old"] == ("0.551", "T_VAE, Table 1, column F-Aff, z_dim 10", (0.551,))
+    assert told["plain"][0] == "0.363"
+    assert told["new"] == ("—", "", ())
+    assert heads.count("published") == 2  # knn/fashion_mnist too; nothing for nll and T/r2
+
+
+def test_columns_that_nobody_declared_are_minor(study):
+    folder = enrich(study())
+    found = manifests.load(folder)["study"]
+    table = all_metrics.metrics(found, rows.load(folder), details=False)
+    minor = {table.header[i].text for i in table.minor}
+    assert "cost/seconds ↑" in minor
+    assert not minor & {"knn/affnist ↑", "nll ↓", "T/r2 ↑", "published", "arm"}
+
+
+def test_values_measured_otherwise_have_a_column_of_their_own(study):
+    folder = study()
+    frame = rows.load(folder)
+    frame.loc[(frame.metric == "nll") & (frame.arm == "old"), "fingerprint"] = "other"
+    table = all_metrics.metrics(manifests.load(folder)["study"], frame, details=False)
+    notes = [cell.note for cell in table.header if cell.text == "nll ↓"]
+    assert notes == ["nats, measured as f-nll", "nats, measured as other"]
+
+
+def test_label_efficiency_has_every_arm_at_every_number_of_samples(study, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(
+        all_metrics, "_efficiency_panel", lambda axes, study, own: drawn.append(own)
+    )
+    folder = enrich(study())
+    figure = all_metrics.label_efficiency(*loaded(folder))
+    assert len(drawn) == 1  # one data set
+    assert sorted(drawn[0].n.unique()) == [10, 100, 1000]
+    assert set(drawn[0].arm) == {"new", "old", "plain", "pixels"}
+    assert "affnist, 10 samples: new 0.1" in figure.alt
+    assert "affnist, 1000 samples: new 0.3" in figure.alt
+
+
+def test_bands_of_label_efficiency_are_t_intervals(study):
+    from matplotlib.figure import Figure
+
+    found, frame = loaded(enrich(study()))
+    own = frame[(frame.metric == "label_efficiency/affnist/10") & (frame.arm == "new")]
+    axes = Figure().subplots()
+    all_metrics._efficiency_panel(axes, found, own.assign(n=10))
+    low, high = (axes.collections[0].get_paths()[0].vertices[:, 1] for _ in range(2))
+    interval = stats.ttest_1samp(own.value, 0).confidence_interval(0.95)
+    assert (low.min(), high.max()) == pytest.approx(tuple(interval))
+    assert axes.get_xscale() == "log"
