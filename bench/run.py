@@ -43,8 +43,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not arguments or "--help" in arguments or "-h" in arguments:
         console().print(usage())
         return 0 if arguments else 2
-    from bench.driver import Owned, Session
+    from bench.driver import Session
     from bench.execute.interrupts import Interrupted, Interrupts
+    from bench.store import Owned
     from bench.study.problems import ConfigError
     from bench.study.resolve import resolve
 

@@ -20,13 +20,13 @@ from rich.console import Console
 
 from bench.arguments import texts
 from bench.console import console
-from bench.driver import Owned, Session
 from bench.plan.keys import differences
 from bench.plan.progress import Ending, Progress
 from bench.plan.trials import Trial
-from bench.store import Recipe, Store
+from bench.store import Owned, Recipe, Store, owned
 from bench.study.problems import ConfigError
 from bench.study.resolve import resolve
+from bench.study.schema import Tracking
 from bench.study.setup import Study
 from bench.watch.dry_run import count_left
 
@@ -47,13 +47,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if own.get("sync", "false") not in ("true", "false"):
             raise ValueError(f"sync: must be true or false, got {own['sync']!r}")
         study, execution = resolve(rest)
-        session = Session(study, execution, f"python -m bench.run {shlex.join(rest)}")
-        if own.get("sync") == "true":
-            session.console = out
-            out.print(session.sync())
-            return 0
         progress = _progress(study, Path(execution.runs))
-        if "explain" in own:
+        if own.get("sync") == "true":
+            command = f"python -m bench.run {shlex.join(rest)}"
+            out.print(sync(progress, execution.tracking, command))
+        elif "explain" in own:
             for line in explain(progress, own["explain"]):
                 out.print(line)
         else:
@@ -74,6 +72,50 @@ def _progress(study: Study, runs: Path) -> Progress:
     progress = Progress(study, machine.look(study), Store(runs, study.name))
     progress.advance()
     return progress
+
+
+def sync(progress: Progress, tracking: Tracking, command: str) -> str:
+    """Tell MLflow what it lacks of a study; returns what was done, in words.
+
+    Args:
+        progress: how far the study is.
+        tracking: where MLflow is.
+        command: that runs the study.
+
+    Raises:
+        Owned: the study is being run by another process.
+        ValueError: tracking is switched off, there is nothing to tell, or MLflow does not answer.
+    """
+    from bench import answer
+    from bench.watch.base import TOLD, Guarded
+    from bench.watch.mlflow_runs import MLflowRuns
+    from bench.watch.optuna_file import OptunaFile
+
+    study, store = progress.study, progress.store
+    if not tracking.enabled:
+        raise ValueError("tracking.enabled=false: there is nobody to tell")
+    if not store.keys():
+        raise ValueError(f"{store.path} has no trials")
+    with owned(store.path):
+        progress.advance()
+        runs = MLflowRuns(study, store, command, tracking.uri)
+        try:
+            runs.look()
+        except Exception as error:  # a tracking server fails in as many ways as it is plugged
+            raise ValueError(f"MLflow: {str(error).splitlines()[0]}") from error
+        told = [ending for ending in progress.endings() if ending.result.status in TOLD]
+        keys = {(ending.trial.evaluation_key, ending.result.status) for ending in told}
+        lacking = keys - runs.shown
+        if runs.complete and not lacking:
+            return f"MLflow has all {len(keys)} trials"
+        watched = Guarded(runs, OptunaFile(store.path / "optuna.db", study))
+        answer.collect(progress, command)
+        watched.catch_up(progress)
+        known = answer.inputs(progress, command, tracking.model_dump())
+        answer.build(progress, known, watched)
+        if runs in watched.problems:
+            raise ValueError(f"MLflow: {watched.problems[runs]}")
+        return f"MLflow was told {len(lacking)} of {len(keys)} trials"
 
 
 def show(progress: Progress, console: Console) -> None:

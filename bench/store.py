@@ -17,14 +17,20 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
+import socket
+import time
 import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
 from typing_extensions import TypedDict  # pydantic reads the standard library's from 3.12 on
 
+from bench.study.problems import ConfigError, Problem
 from tvae.files import write_atomically
 
 Status = Literal["done", "pruned", "diverged", "failed", "interrupted"]
@@ -205,7 +211,62 @@ class Store:
         """The folder of the trial with that training key."""
         return TrialFolder(self.path / "trials" / key)
 
+    @property
+    def figures(self) -> Path:
+        """The folder of figures as files, made if need be."""
+        folder = self.path / "figures"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
     def write(self, name: str, content: str) -> None:
         """Write a file of the study."""
         self.path.mkdir(parents=True, exist_ok=True)
         write_atomically(self.path / name, content.encode())
+
+
+class Owned(RuntimeError):
+    """Somebody else runs this study."""
+
+
+@contextmanager
+def owned(folder: Path) -> Iterator[None]:
+    """Within: this process alone runs the study in `folder`.
+
+    The lock is the operating system's, so that it dies with its holder.
+
+    Raises:
+        Owned: another process holds it; the message says who and since when.
+    """
+    from filelock import FileLock, Timeout
+
+    note = folder / ".owner.json"
+    try:
+        # not at once: whoever asks after the study takes the lock for a moment
+        with FileLock(folder / ".lock", timeout=0.2):
+            since = time.strftime("%Y-%m-%d %H:%M:%S")
+            owner = {"pid": os.getpid(), "host": socket.gethostname(), "since": since}
+            note.write_text(json.dumps(owner))
+            yield
+    except Timeout as error:
+        try:
+            owner = json.loads(note.read_text())
+            who = f"process {owner['pid']} on {owner['host']} since {owner['since']}"
+        except (OSError, ValueError, KeyError, TypeError):
+            who = "another process"
+        raise Owned(f"{folder} is being run by {who}") from error
+
+
+def check_writable(folder: Path) -> None:
+    """Make the study's folder.
+
+    Raises:
+        ConfigError: it cannot be made or written to.
+    """
+    try:
+        (folder / "trials").mkdir(parents=True, exist_ok=True)
+        probe = folder / f".probe.{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        message = f"{folder} cannot be written: {error.strerror}"
+        raise ConfigError([Problem("runs", message)]) from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Sequence
 from types import TracebackType
 
 from rich.console import Console
@@ -11,6 +12,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 
 from bench.execute.base import Event, Finished, Measuring, Recorded, Started
 from bench.plan.trials import Trial
+from bench.watch.base import Watcher
 
 
 def duration(seconds: float) -> str:
@@ -164,11 +166,32 @@ class Live:
         )
 
 
-Display = Live | Lines
+class Display(Watcher):
+    """What a person sees of every batch: bars on a terminal, lines elsewhere.
 
+    Args:
+        console: where to.
+    """
 
-def display(trials: list[Trial], metric: str, console: Console) -> Display:
-    """A live display on a terminal, lines elsewhere."""
-    if console.is_terminal:
-        return Live(trials, metric, console)
-    return Lines(trials, metric, console)
+    name = "the display"
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.view: Live | Lines | None = None
+
+    def batch(self, trials: Sequence[Trial], metric: str) -> None:
+        """See `Watcher.batch`."""
+        kind = Live if self.console.is_terminal else Lines
+        self.view = kind(list(trials), metric, self.console)
+        self.view.__enter__()
+
+    def happens(self, event: Event) -> None:
+        """See `Watcher.happens`."""
+        assert self.view is not None
+        self.view.show(event)
+
+    def rest(self) -> None:
+        """See `Watcher.rest`."""
+        if self.view is not None:
+            self.view.__exit__(None, None, None)
+            self.view = None

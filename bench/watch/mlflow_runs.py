@@ -10,57 +10,35 @@ import os
 import time
 import warnings
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-from bench.plan.trials import Trial
+from bench.plan.progress import Ending
 from bench.plan.tuning import Search
-from bench.store import Result, TrialFolder, slug
-from bench.study.schema import Tracking
+from bench.store import Store, slug
+from bench.study.setup import Study
+from bench.study.tree import flatten
+from bench.watch.base import End, Watcher
+from bench.watch.tuning_figures import draw
 from tvae.faultpoints import reach
 
-logger = logging.getLogger(__name__)
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
 LOCK_SECONDS = 120
 MOST_RUNS = 50_000  # that MLflow finds at once
 
 
-class Tracker(Protocol):
-    """Told what happens to a study."""
-
-    def start(self, study: str, params: Mapping[str, Any], tags: Mapping[str, str]) -> None:
-        """An execution of the study begins; a tag is the study's ``folder``."""
-
-    def trial(self, trial: Trial, result: Result, folder: TrialFolder) -> None:
-        """A trial has ended."""
-
-    def tuning(self, search: Search, figures: Sequence[Path]) -> None:
-        """An arm was tuned; `figures` show how."""
-
-    def finish(self, status: str, artifacts: Sequence[Path], metrics: Mapping[str, float]) -> None:
-        """The execution ends."""
-
-
-class NullTracker:
-    """Tells nobody."""
-
-    def start(self, study: str, params: Mapping[str, Any], tags: Mapping[str, str]) -> None:
-        """Nothing."""
-
-    def trial(self, trial: Trial, result: Result, folder: TrialFolder) -> None:
-        """Nothing."""
-
-    def tuning(self, search: Search, figures: Sequence[Path]) -> None:
-        """Nothing."""
-
-    def finish(self, status: str, artifacts: Sequence[Path], metrics: Mapping[str, float]) -> None:
-        """Nothing."""
-
-
-class MLflowTracker:
+class MLflowRuns(Watcher):
     """One experiment per study, a parent run per execution, a child run per trial.
 
+    It opens MLflow when it is told that an execution begins, or when it looks, which takes seconds.
+
     Args:
+        study: resolved.
+        store: of its results.
+        command: what a person typed.
         uri: of the tracking server; None: ``mlflow.db`` in the current folder, which is what a
             bare ``mlflow ui`` shows.
 
@@ -69,69 +47,57 @@ class MLflowTracker:
         complete: there is an execution that was told to its end.
     """
 
-    def __init__(self, uri: str | None = None) -> None:
-        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-        os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
-        # a server that does not answer must not hold up a study; what it misses is told later
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            from filelock import FileLock
-            from mlflow import MlflowClient
+    name = "MLflow"
 
-            # its import sets up logging anew; a migration is of no interest to whoever runs a study
-            for name in ("mlflow", "alembic"):
-                logging.getLogger(name).setLevel(logging.WARNING)
-            if uri is None:
-                database = Path("mlflow.db").resolve()
-                uri = f"sqlite:///{database}"
-                # two processes that open a fresh database both set it up, and one crashes
-                with FileLock(f"{database}.lock", timeout=LOCK_SECONDS):
-                    if not database.exists():
-                        # under its name only when it is whole: a half made one is never mended
-                        fresh = database.with_name("mlflow.db.fresh")
-                        fresh.unlink(missing_ok=True)
-                        MlflowClient(f"sqlite:///{fresh}").search_experiments(max_results=1)
-                        fresh.rename(database)
-            self.client = MlflowClient(uri)
+    def __init__(self, study: Study, store: Store, command: str, uri: str | None = None) -> None:
+        self.study, self.store, self.command, self.uri = study, store, command, uri
+        self.remedy = f"{command.replace('bench.run', 'bench.status', 1)} sync=true tells it later"
+        self.folder = str(store.path.resolve())
         self.experiment = ""
         self.parent = ""
-        self.folder = ""
         self.shown: set[tuple[str, str]] = set()
         self.complete = False
 
-    def look(self, study: str, folder: str) -> None:
-        """See what is shown of the study in `folder` already: `shown` and `complete`.
+    @cached_property
+    def client(self) -> MlflowClient:
+        """MLflow, opened."""
+        return opened(self.uri)
+
+    def look(self) -> None:
+        """See what is shown of the study already: `shown` and `complete`.
 
         What an earlier driver was killed over is marked so.
         """
-        found = self.client.get_experiment_by_name(study)
-        self.experiment = found.experiment_id if found else self.client.create_experiment(study)
-        self.folder = folder
+        name = self.study.name
+        found = self.client.get_experiment_by_name(name)
+        self.experiment = found.experiment_id if found else self.client.create_experiment(name)
         for run in self.client.search_runs([self.experiment], max_results=MOST_RUNS):
             known, status = run.data.tags, run.info.status
-            if status == "RUNNING" and known.get("folder") == folder:
+            if status == "RUNNING" and known.get("folder") == self.folder:
                 self.client.set_terminated(run.info.run_id, "KILLED")
             # KILLED: a driver was, half way through telling
             elif status in ("FINISHED", "FAILED"):
                 if "evaluation" in known:
                     self.shown.add((known["evaluation"], known["status"]))
-                elif known.get("folder") == folder:
+                elif known.get("folder") == self.folder:
                     self.complete = True
 
-    def start(self, study: str, params: Mapping[str, Any], tags: Mapping[str, str]) -> None:
-        """See `Tracker.start`; one driver at a time has the study's folder."""
-        self.look(study, tags["folder"])
+    def begins(self) -> None:
+        """See `Watcher.begins`; one driver at a time has the study's folder."""
+        self.look()
+        tags = {"command": self.command, "question": self.study.question, "folder": self.folder}
         self.parent = self._run(time.strftime("%Y-%m-%d %H:%M:%S"), tags, time.time())
-        self._batch(self.parent, params)
+        shared = self.study.model_dump(exclude={"arms", "baselines", "question"})
+        self._batch(self.parent, flatten(shared))
 
-    def trial(self, trial: Trial, result: Result, folder: TrialFolder) -> None:
-        """See `Tracker.trial`; nothing where it is shown already."""
+    def ended(self, ending: Ending) -> None:
+        """See `Watcher.ended`; nothing where it is shown already."""
+        trial, result = ending.trial, ending.result
         if (trial.evaluation_key, result.status) in self.shown:
             return
         from mlflow.entities import Metric
 
+        folder = self.store.trial(trial.training_key)
         tags = {
             "mlflow.parentRunId": self.parent,
             "arm": trial.arm,
@@ -169,8 +135,8 @@ class MLflowTracker:
         finished = "FINISHED" if result.status == "done" else "FAILED"
         self.client.set_terminated(run, finished)
 
-    def tuning(self, search: Search, figures: Sequence[Path]) -> None:
-        """See `Tracker.tuning`: objective and best so far by candidate, of the parent run."""
+    def _tuning(self, search: Search) -> None:
+        """Objective and best so far by candidate, of the parent run, and Optuna's figures."""
         from mlflow.entities import Metric
 
         now, name = int(time.time() * 1000), slug(search.name)
@@ -184,21 +150,25 @@ class MLflowTracker:
             metrics.append(Metric(f"tuning/{name}/objective", value, now, number))
             metrics.append(Metric(f"tuning/{name}/best", best, now, number))
         self._batch(self.parent, {}, metrics)
-        for path in figures:
+        for path in draw(search, self.store.figures):
             self.client.log_artifact(self.parent, str(path), "tuning")
 
-    def finish(self, status: str, artifacts: Sequence[Path], metrics: Mapping[str, float]) -> None:
-        """See `Tracker.finish`."""
+    def ends(self, end: End) -> None:
+        """See `Watcher.ends`; nothing of what did not begin."""
         from mlflow.entities import Metric
 
+        if not self.parent:
+            return
+        for search in end.searches:
+            self._tuning(search)
         now = int(time.time() * 1000)
         self._batch(
-            self.parent, {}, [Metric(name, value, now, 0) for name, value in metrics.items()]
+            self.parent, {}, [Metric(name, value, now, 0) for name, value in end.headline.items()]
         )
-        for path in artifacts:
+        for path in end.documents:
             folder = "figures" if path.suffix in (".png", ".svg") else None
             self.client.log_artifact(self.parent, str(path), folder)
-        self.client.set_terminated(self.parent, status)
+        self.client.set_terminated(self.parent, end.status)
 
     def _run(self, name: str, tags: Mapping[str, str], began: float) -> str:
         run = self.client.create_run(
@@ -221,57 +191,30 @@ class MLflowTracker:
         reach("mlflow/end")
 
 
-def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested mappings with dotted keys."""
-    out: dict[str, Any] = {}
-    for key, value in tree.items():
-        if isinstance(value, Mapping):
-            out |= flatten(value, f"{prefix}{key}.")
-        else:
-            out[f"{prefix}{key}"] = value
-    return out
+def opened(uri: str | None = None) -> MlflowClient:
+    """A client of the tracking server at `uri`; None: of ``mlflow.db`` in the current folder."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+    # a server that does not answer must not hold up a study; what it misses is told later
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from filelock import FileLock
+        from mlflow import MlflowClient
 
-
-class Guarded:
-    """A tracker whose failure costs the study nothing but the projection.
-
-    Args:
-        make: makes the tracker, when it is first told something.
-    """
-
-    def __init__(self, make: Any) -> None:
-        self.make = make
-        self.tracker: Tracker | None = None
-        self.problem = ""
-
-    def start(self, study: str, params: Mapping[str, Any], tags: Mapping[str, str]) -> None:
-        """See `Tracker.start`."""
-        self._tell("start", study, params, tags)
-
-    def trial(self, trial: Trial, result: Result, folder: TrialFolder) -> None:
-        """See `Tracker.trial`."""
-        self._tell("trial", trial, result, folder)
-
-    def tuning(self, search: Search, figures: Sequence[Path]) -> None:
-        """See `Tracker.tuning`."""
-        self._tell("tuning", search, figures)
-
-    def finish(self, status: str, artifacts: Sequence[Path], metrics: Mapping[str, float]) -> None:
-        """See `Tracker.finish`; nothing where nothing was started."""
-        if self.tracker is not None:
-            self._tell("finish", status, artifacts, metrics)
-
-    def _tell(self, method: str, *arguments: Any) -> None:
-        if self.problem:
-            return
-        try:
-            if self.tracker is None:
-                self.tracker = self.make()
-            getattr(self.tracker, method)(*arguments)
-        except Exception as error:  # a tracking server fails in as many ways as it is plugged
-            self.problem = f"{type(error).__name__}: {error}".splitlines()[0]
-
-
-def tracker(tracking: Tracking) -> Guarded:
-    """What a study tells, as its execution says."""
-    return Guarded((lambda: MLflowTracker(tracking.uri)) if tracking.enabled else NullTracker)
+        # its import sets up logging anew; a migration is of no interest to whoever runs a study
+        for name in ("mlflow", "alembic"):
+            logging.getLogger(name).setLevel(logging.WARNING)
+        if uri is None:
+            database = Path("mlflow.db").resolve()
+            uri = f"sqlite:///{database}"
+            # two processes that open a fresh database both set it up, and one crashes
+            with FileLock(f"{database}.lock", timeout=LOCK_SECONDS):
+                if not database.exists():
+                    # under its name only when it is whole: a half made one is never mended
+                    fresh = database.with_name("mlflow.db.fresh")
+                    fresh.unlink(missing_ok=True)
+                    MlflowClient(f"sqlite:///{fresh}").search_experiments(max_results=1)
+                    fresh.rename(database)
+        return MlflowClient(uri)

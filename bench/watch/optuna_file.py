@@ -6,17 +6,19 @@ Trials are added when they have ended, so a driver that is killed leaves none ha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.plan.keys import digest
+from bench.plan.progress import Ending
 from bench.plan.trials import Trial, direction, tuning_metric
 from bench.plan.tuning import Search, value_of
 from bench.store import Result
 from bench.study.schema import LARGEST_SEED
 from bench.study.setup import Study
+from bench.watch.base import Watcher
 from tvae.faultpoints import reach
 
 if TYPE_CHECKING:
@@ -24,34 +26,24 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 
-class Ledger:
+class OptunaFile(Watcher):
     """The Optuna studies of a study: one of its confirmation, one of each arm's tuning.
-
-    A file that cannot be written costs the study nothing but this file: `problem` says why.
 
     Args:
         path: of the sqlite file.
         study: resolved.
     """
 
+    name = "Optuna"
+
     def __init__(self, path: Path, study: Study) -> None:
-        self.path, self.study, self.problem = path, study, ""
+        self.path, self.study = path, study
+        self.remedy = f"without {path} the same command makes it anew"
 
-    def confirmed(self, trial: Trial, result: Result) -> None:
-        """A confirmation trial has ended; nothing where that was told before."""
-        self._try(lambda: self._confirmed(trial, result))
-
-    def tuned(self, search: Search) -> None:
-        """A generation of an arm's tuning was told: its Optuna study holds what `search` does."""
-        self._try(lambda: self._tuned(search))
-
-    def _try(self, tell: Callable[[], None]) -> None:
-        if self.problem:
-            return
-        try:
-            tell()
-        except Exception as error:  # a full disk, a damaged file: in Optuna's words or sqlite's
-            self.problem = f"{type(error).__name__}: {error}".splitlines()[0]
+    def ended(self, ending: Ending) -> None:
+        """See `Watcher.ended`: of the confirmation; nothing where that was told before."""
+        if ending.trial.stage == "confirm":
+            self._confirmed(ending.trial, ending.result)
 
     @cached_property
     def _confirmation(self) -> tuple[optuna.Study, set[tuple[str, str]]]:
@@ -107,7 +99,8 @@ class Ledger:
         )
         known.add(told)
 
-    def _tuned(self, search: Search) -> None:
+    def tuned(self, search: Search) -> None:
+        """See `Watcher.tuned`: the arm's Optuna study holds what `search` does."""
         import optuna
 
         space = {path: repr(where) for path, where in search.space.items()}

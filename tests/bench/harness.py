@@ -156,11 +156,11 @@ def trials(given: Study, world: World = WORLD) -> list[Trial]:
 
 
 def _open_tracker(folder: str, start: Any) -> None:
-    from bench.watch.mlflow_runs import MLflowTracker
+    from bench.watch.mlflow_runs import opened
 
     os.chdir(folder)
     start.wait()
-    MLflowTracker()
+    opened()
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 from harness import TINY, bench, stop, write
 
-from bench.driver import Owned, owned
 from bench.execute import local
+from bench.store import Owned, owned
 from reports import manifest as manifests
 from reports import rows
 from tvae.streams import derive_seed

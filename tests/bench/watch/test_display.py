@@ -147,7 +147,12 @@ def test_progress_is_told_now_and_then(monkeypatch):
 
 def test_bars_on_a_terminal_lines_elsewhere(planned):
     def kind(terminal: bool) -> type:
-        return type(display.display(planned, "nll", Console(force_terminal=terminal)))
+        shown = display.Display(Console(force_terminal=terminal, file=io.StringIO()))
+        shown.batch(planned, "nll")
+        try:
+            return type(shown.view)
+        finally:
+            shown.rest()
 
     assert (kind(True), kind(False)) == (Live, Lines)
 

@@ -18,8 +18,6 @@ import pytest
 from harness import TINY, bench, installed, start, with_database, write
 
 from bench import status
-from bench.store import Result
-from bench.watch.mlflow_runs import Guarded, NullTracker, flatten
 from reports import manifest as manifests
 from reports import rows
 
@@ -328,59 +326,3 @@ def test_two_studies_started_at_once_in_a_fresh_folder(tmp_path):
             assert run.data.tags[PARENT] == parent.info.run_id
             assert run.data.metrics["nll"] == pytest.approx(nll[arm])
         assert "report.html" in {a.path for a in client.list_artifacts(parent.info.run_id)}
-
-
-# --- a tracker that fails -----------------------------------------------------------------------
-
-
-class Falling:
-    """Falls at the second trial, and must not be asked again."""
-
-    def __init__(self) -> None:
-        self.calls: list[str] = []
-
-    def start(self, *_):
-        self.calls.append("start")
-
-    def trial(self, *_):
-        self.calls.append("trial")
-        if len(self.calls) > 2:
-            raise ConnectionError("gone\nfor good")
-
-    def finish(self, *_):
-        self.calls.append("finish")
-
-
-def test_a_tracker_that_fails_is_left_alone():
-    falling = Falling()
-    guarded = Guarded(lambda: falling)
-    guarded.start("study", {}, {})
-    for _ in range(3):
-        guarded.trial(None, Result("done"), None)
-    guarded.finish("FINISHED", [], {})
-    assert falling.calls == ["start", "trial", "trial"]
-    assert guarded.problem == "ConnectionError: gone"
-
-
-def test_a_tracker_is_made_when_it_is_first_told_something():
-    """An interrupted study must not wait for a database that it never wrote to."""
-    made = []
-    guarded = Guarded(lambda: made.append(1) or NullTracker())
-    guarded.finish("KILLED", [], {})
-    assert not made
-    guarded.start("study", {}, {})
-    guarded.finish("FINISHED", [], {})
-    assert made == [1]
-
-
-def test_an_interrupt_is_no_failure_of_the_tracker():
-    def interrupted():
-        raise KeyboardInterrupt
-
-    guarded = Guarded(interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        guarded.start("study", {}, {})
-
-
-def test_flatten():
-    assert flatten({"a": {"b": {"c": 1}}, "d": [1, 2]}) == {"a.b.c": 1, "d": [1, 2]}

@@ -13,9 +13,11 @@ import pytest
 from harness import WORLD, bench, study, trials, write
 from optuna.trial import TrialState
 
+from bench.plan.progress import Ending
 from bench.plan.tuning import Outcome, Search
 from bench.store import Result
-from bench.watch.optuna_file import Ledger
+from bench.watch.base import Guarded
+from bench.watch.optuna_file import OptunaFile
 from reports import manifest, rows
 
 
@@ -108,7 +110,7 @@ def test_a_tuned_study_has_an_optuna_study_for_each_arm(tuned):
         assert found.best_trial.number == tuning["chosen"][arm]
 
 
-# --- the ledger alone ---------------------------------------------------------------------------
+# --- the file alone ---------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -124,8 +126,8 @@ def planned(given):
 
 @pytest.fixture
 def opened(tmp_path, given):
-    """A function that opens the ledger as a new driver would."""
-    return lambda: Ledger(tmp_path / "optuna.db", given)
+    """A function that opens the file as a new driver would."""
+    return lambda: OptunaFile(tmp_path / "optuna.db", given)
 
 
 def done(value: float | None) -> Result:
@@ -134,10 +136,10 @@ def done(value: float | None) -> Result:
 
 def test_an_outcome_that_nobody_told_is_told_once(opened, planned, tmp_path):
     for _ in range(2):
-        ledger = opened()
+        file = opened()
         for _ in range(2):
-            ledger.confirmed(planned[0], done(1.0))
-            ledger.confirmed(planned[1], Result("failed", "x"))
+            file.ended(Ending(planned[0], done(1.0)))
+            file.ended(Ending(planned[1], Result("failed", "x")))
     assert [row[:3] for row in table(tmp_path / "optuna.db")] == [
         ("vae", 0, "COMPLETE"),
         ("additive", 0, "FAIL"),
@@ -145,25 +147,25 @@ def test_an_outcome_that_nobody_told_is_told_once(opened, planned, tmp_path):
 
 
 def test_a_failed_trial_that_ran_again_is_told_again(opened, planned, tmp_path):
-    opened().confirmed(planned[0], Result("failed", "x"))
+    opened().ended(Ending(planned[0], Result("failed", "x")))
     second = opened()
-    second.confirmed(planned[0], Result("failed", "x"))
-    second.confirmed(planned[0], done(3.0))
+    second.ended(Ending(planned[0], Result("failed", "x")))
+    second.ended(Ending(planned[0], done(3.0)))
     assert [row[2:] for row in table(tmp_path / "optuna.db")] == [("FAIL", None), ("COMPLETE", 3.0)]
 
 
 def test_a_trial_that_was_measured_anew_is_told_again(opened, planned, given, tmp_path):
     """The same training under another evaluation key gives another value."""
-    opened().confirmed(planned[0], done(1.0))
+    opened().ended(Ending(planned[0], done(1.0)))
     metrics = {**given.metrics, "likelihood": {"k": 3, "images": 4}}
     (other, *_) = trials(given.model_copy(update={"metrics": metrics}))
     assert other.training_key == planned[0].training_key
-    opened().confirmed(other, done(2.0))
+    opened().ended(Ending(other, done(2.0)))
     assert [row[3] for row in table(tmp_path / "optuna.db")] == [1.0, 2.0]
 
 
 def test_a_value_that_does_not_apply_is_no_value(opened, planned, tmp_path):
-    opened().confirmed(planned[0], done(None))
+    opened().ended(Ending(planned[0], done(None)))
     (trial,) = load(tmp_path / "optuna.db").get_trials()
     assert (trial.state, trial.user_attrs["status"]) == (TrialState.FAIL, "done")
 
@@ -171,17 +173,18 @@ def test_a_value_that_does_not_apply_is_no_value(opened, planned, tmp_path):
 def test_a_file_that_cannot_be_written_costs_the_study_nothing(opened, planned, given, tmp_path):
     """Not even a traceback: it says why, once, and is left alone."""
     (tmp_path / "optuna.db").write_bytes(b"no database" * 500)
-    ledger = opened()
-    ledger.confirmed(planned[0], done(1.0))
-    assert "not a database" in ledger.problem
+    file = opened()
+    watched = Guarded(file)
+    watched.ended(Ending(planned[0], done(1.0)))
+    assert "not a database" in watched.problems[file]
     (tmp_path / "optuna.db").unlink()
-    ledger.confirmed(planned[1], done(1.0))
-    ledger.tuned(searched(given, 1))
+    watched.ended(Ending(planned[1], done(1.0)))
+    watched.tell(lambda watcher: watcher.tuned(searched(given, 1)))
     assert not (tmp_path / "optuna.db").exists()
 
 
 def test_opening_says_nothing(opened, planned, recwarn):
-    opened().confirmed(planned[0], done(1.0))
+    opened().ended(Ending(planned[0], done(1.0)))
     assert [
         str(w.message) for w in recwarn if "optuna" in w.filename or "Experimental" in str(w)
     ] == []
@@ -225,9 +228,9 @@ TOLD = [
 def test_tuning_is_told_generation_by_generation(opened, given, tmp_path):
     """By one driver, or by others that tell again what they replayed."""
     path = tmp_path / "optuna.db"
-    ledger = opened()
+    file = opened()
     for generations in (0, 1, 1, 2):
-        ledger.tuned(searched(given, generations))
+        file.tuned(searched(given, generations))
         if generations:
             assert tuning(path) == TOLD[: 2 * generations]
     opened().tuned(searched(given, 2))
@@ -240,17 +243,17 @@ def test_tuning_is_told_generation_by_generation(opened, given, tmp_path):
 
 
 def test_a_killed_driver_that_told_half_a_generation_is_completed(opened, given, tmp_path):
-    ledger, half = opened(), searched(given, 1)
-    tell, told = ledger._tell, []
+    file, half = opened(), searched(given, 1)
+    tell, told = file._tell, []
 
     def killed(*arguments):
         if told:
             raise SystemExit
         told.append(tell(*arguments))
 
-    ledger._tell = killed
+    file._tell = killed
     with pytest.raises(SystemExit):
-        ledger.tuned(half)
+        file.tuned(half)
     assert tuning(tmp_path / "optuna.db") == TOLD[:1]
     opened().tuned(half)
     assert tuning(tmp_path / "optuna.db") == TOLD[:2]

@@ -1,0 +1,200 @@
+"""What came out of a study: rows and manifest, the report, and what is said of it at the end.
+
+All of it follows from the store, so what an execution said is said again, and nothing is built,
+where none of what it followed from has changed (`ANSWER`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench.plan.keys import digest, source_digests
+from bench.plan.progress import Progress
+from bench.store import Store
+from bench.watch.base import End, Guarded
+from tvae.faultpoints import reach
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from reports.build import Built
+
+ANSWER = "answer.json"
+"""What the last execution came to, and from what."""
+
+
+@dataclass(frozen=True)
+class Said:
+    """What is said at the end.
+
+    Attributes:
+        sentence: the verdict.
+        sensitivity: how far it hangs on a choice of the test; may be empty.
+        warning: of the budget; may be empty.
+        report: the page's path.
+        bad: what went wrong, a line each.
+    """
+
+    sentence: str
+    sensitivity: str
+    warning: str
+    report: str
+    bad: list[str]
+
+    def show(self, question: str, watched: Guarded, console: Console) -> None:
+        """Print it; what went wrong first."""
+        for line in self.bad:
+            console.print(line)
+        for watcher, why in watched.missed:
+            console.print(f"{watcher.name} was not told of this run: {why}\n{watcher.remedy}")
+        console.print(f"\n{question}")
+        console.print(self.sentence, style="bold")
+        if self.sensitivity:
+            console.print(self.sensitivity)
+        if self.warning:
+            console.print(f"({self.warning})")
+
+
+def collect(progress: Progress, command: str) -> None:
+    """Write rows and manifest of what has ended.
+
+    Args:
+        progress: how far the study is.
+        command: what a person typed.
+    """
+    from bench import collect
+    from bench.plan import machine
+
+    environment = machine.describe(progress.study, progress.world)
+    described = collect.manifest(progress, environment, command)
+    collect.write(progress.store, collect.rows(progress), described)
+
+
+def inputs(progress: Progress, command: str, told: object) -> str:
+    """Digest of all that rows, report and answer follow from.
+
+    Args:
+        progress: how far the study is.
+        command: what a person typed.
+        told: who is told of the execution, as plain data.
+    """
+    from bench.plan import machine
+
+    return digest(
+        {
+            "study": progress.study.model_dump(mode="json"),
+            "command": command,
+            "trials": [
+                (e.trial.evaluation_key, e.result.status, e.result.reason)
+                for e in progress.endings()
+            ],
+            "environment": machine.describe(progress.study, progress.world),
+            "source": source_digests([__name__, "reports.build"]),
+            "page": {str(path): _sha256(path) for path in _page_files()},
+            "tracking": told,
+        }
+    )
+
+
+def recall(store: Store, known: str) -> Said | None:
+    """What the last execution said, if nothing has changed since and its files are intact.
+
+    Args:
+        store: of the study.
+        known: `inputs` now.
+    """
+    try:
+        content = json.loads((store.path / ANSWER).read_text())
+        files = {name: _sha256(store.path / name) for name in content["files"]}
+        if content["inputs"] != known or files != content["files"]:
+            return None
+        return Said(**content["said"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def build(progress: Progress, known: str, watched: Guarded) -> Said:
+    """Build the report, tell the end, and remember what came out.
+
+    Args:
+        progress: how far the study is; rows and manifest are written.
+        known: `inputs`.
+        watched: who is told; they have been told of the trials.
+    """
+    from reports.build import build as build_report
+
+    store = progress.store
+    reach("report/begin")
+    built = build_report(store.path)
+    reach("report/end")
+    answer = built.answer
+    said = Said(
+        answer.sentence, answer.sensitivity, answer.warning, str(built.path), list(_bad(progress))
+    )
+    documents = [built.path, *(store.path / name for name in ("study.yaml", "manifest.json"))]
+    end = End(
+        "FAILED" if said.bad else "FINISHED",
+        [*documents, *_figures(built, store)],
+        _headline(built),
+        progress.searches,
+    )
+    watched.tell(lambda watcher: watcher.ends(end))
+    if not watched.missed:
+        # what somebody missed is told by the next execution
+        files = [built.path, store.path / "rows.parquet", store.path / "manifest.json"]
+        content = {
+            "inputs": known,
+            "said": asdict(said),
+            "files": {path.name: _sha256(path) for path in files},
+        }
+        store.write(ANSWER, json.dumps(content, indent=1))
+    return said
+
+
+def _bad(progress: Progress) -> Iterator[str]:
+    """What went wrong, a line each, the counts last."""
+    counts: Counter[str] = Counter()
+    for ending in progress.endings():
+        status = ending.result.status
+        if status in ("done", "pruned"):
+            continue
+        counts[status] += 1
+        if status != "interrupted":
+            folder = progress.store.trial(ending.trial.training_key)
+            where = folder.traceback if folder.traceback.exists() else folder.path
+            yield f"{status}: {ending.trial.name}: {ending.result.reason} ({where})"
+    if counts:
+        yield ", ".join(f"{n} {status}" for status, n in sorted(counts.items()))
+
+
+def _figures(built: Built, store: Store) -> Iterator[Path]:
+    """The report's figures as files."""
+    for name, drawn in built.figures.items():
+        path = store.figures / f"{name}.svg"
+        path.write_bytes(drawn)
+        yield path
+
+
+def _headline(built: Built) -> dict[str, float]:
+    """The primary contrast as numbers."""
+    found = built.answer.primary
+    values = {"n": float(found.n), "difference": found.mean, "p": found.p_flip}
+    return {f"primary/{name}": float(v) for name, v in values.items() if v is not None}
+
+
+def _page_files() -> list[Path]:
+    """What the report is made with besides its code: templates, style, script."""
+    import reports
+
+    (folder,) = reports.__path__
+    return sorted(p for p in Path(folder).rglob("*") if p.suffix in (".j2", ".css", ".js"))
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
