@@ -19,12 +19,12 @@ from typing import TYPE_CHECKING
 from reports import manifest as manifests
 from reports.manifest import Manifest
 from reports.page.page import REPORT, fragment, page, replace
-from reports.report import Report, Section, read
-from reports.sections import SECTIONS
-from reports.statistics.records import Answer
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from reports.report import Report, Section
+    from reports.statistics.records import Answer
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,8 @@ def build(folder: Path) -> Built:
     Raises:
         ValueError: the study's rows or manifest are missing or malformed, or disagree.
     """
+    from reports.report import read
+
     report = read(folder)
     sections = fill(report)
     path = folder / REPORT
@@ -62,6 +64,8 @@ def build(folder: Path) -> Built:
 
 def fill(report: Report) -> list[Section]:
     """The sections that the page of a study has, in order."""
+    from reports.sections import SECTIONS
+
     return [made for section in SECTIONS if (made := section(report)) is not None]
 
 

@@ -15,8 +15,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from reports.manifest import find, listed
 
 if TYPE_CHECKING:
@@ -84,6 +82,8 @@ def confirmed(rows: pd.DataFrame) -> pd.DataFrame:
 
 def alike(measured: pd.DataFrame) -> pd.DataFrame:
     """Finite values, and of each metric only those measured in the way that most were."""
+    import numpy as np
+
     measured = measured[np.isfinite(measured.value)]
     counts = measured.groupby(["metric", "fingerprint"]).size().sort_values(kind="stable")
     most = dict(counts.index)  # the last, most frequent one of each metric stays

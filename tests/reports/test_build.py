@@ -19,7 +19,7 @@ import pandas as pd
 import pytest
 
 import reports
-from reports import build
+from reports import build, rows
 from reports.build import main
 from reports.page.page import REPORT
 from reports.sections import SECTIONS
@@ -75,6 +75,22 @@ def test_every_kind_of_figure_is_there(study):
     ):  # fmt: skip
         assert part in alts
     assert "Transfer of a transformation by pixels" not in alts
+
+
+@pytest.mark.parametrize("kind", ["study", "crossed"])
+def test_what_was_built_comes_back_with_the_figures_of_the_page(request, kind):
+    """Few arms have their values among the contrasts, many among the metrics."""
+    folder = request.getfixturevalue(kind)()
+    built = build.build(folder)
+    assert built.path == folder / "report.html"
+    assert built.manifest["study"]["name"] == "study"
+    assert built.rows.equals(rows.load(folder))
+    assert built.answer.sentence in page_of(folder).text
+    assert built.figures.keys() == {"primary", "arms", "contrasts"}
+    html = built.path.read_text()
+    for drawn in built.figures.values():
+        assert drawn.startswith(b"<svg")
+        assert html.count(base64.b64encode(drawn).decode()) == 1
 
 
 def test_the_same_folder_gives_the_same_bytes(study):

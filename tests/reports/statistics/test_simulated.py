@@ -42,8 +42,8 @@ def off(rate, n, times=3):
     return times * math.sqrt(rate * (1 - rate) / n)
 
 
-def covered(intervals, truth=0.0):
-    return float(np.mean([one.low <= truth <= one.high for one in intervals]))
+def covered(found, truth=0.0):
+    return float(np.mean([one.low <= truth <= one.high for one in found]))
 
 
 def pairs_of(differences, equivalence=0.0):
@@ -55,8 +55,8 @@ def words(family, equivalence):
     """The verdicts of a family of contrasts (m n), without what else `judge_family` works out."""
     p = [verdicts.p_verdict(pairs_of(one, equivalence)) for one in family]
     levels = holm_levels(p, LEVEL)
-    intervals = [intervals.t_interval(one, at) for one, at in zip(family, levels, strict=True)]
-    return [verdicts.verdict(one, equivalence, "higher") for one in intervals]
+    found = [intervals.t_interval(one, at) for one, at in zip(family, levels, strict=True)]
+    return [verdicts.verdict(one, equivalence, "higher") for one in found]
 
 
 @pytest.mark.parametrize("n", SEEDS)
