@@ -25,7 +25,8 @@ from bench.plan.trials import World, tuning_metric
 from bench.store import Store
 from bench.study.schema import Execution
 from bench.study.setup import Study
-from bench.watch.mlflow_runs import Guarded, MLflowTracker, flatten, tracker
+from bench.study.tree import flatten
+from bench.watch.mlflow_runs import Guarded, MLflowTracker, tracker
 from bench.watch.optuna_file import Ledger
 from tvae import registry
 from tvae.faultpoints import reach

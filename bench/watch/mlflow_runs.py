@@ -17,6 +17,7 @@ from bench.plan.trials import Trial
 from bench.plan.tuning import Search
 from bench.store import Result, TrialFolder, slug
 from bench.study.schema import Tracking
+from bench.study.tree import flatten
 from tvae.faultpoints import reach
 
 logger = logging.getLogger(__name__)
@@ -219,17 +220,6 @@ class MLflowTracker:
         for i in range(0, len(metrics), 1000):
             self.client.log_batch(run, metrics=metrics[i : i + 1000])
         reach("mlflow/end")
-
-
-def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested mappings with dotted keys."""
-    out: dict[str, Any] = {}
-    for key, value in tree.items():
-        if isinstance(value, Mapping):
-            out |= flatten(value, f"{prefix}{key}.")
-        else:
-            out[f"{prefix}{key}"] = value
-    return out
 
 
 class Guarded:

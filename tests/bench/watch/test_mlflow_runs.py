@@ -19,7 +19,7 @@ from harness import TINY, bench, installed, start, with_database, write
 
 from bench import status
 from bench.store import Result
-from bench.watch.mlflow_runs import Guarded, NullTracker, flatten
+from bench.watch.mlflow_runs import Guarded, NullTracker
 from reports import rows
 
 PARENT = "mlflow.parentRunId"
@@ -379,7 +379,3 @@ def test_an_interrupt_is_no_failure_of_the_tracker():
     guarded = Guarded(interrupted)
     with pytest.raises(KeyboardInterrupt):
         guarded.start("study", {}, {})
-
-
-def test_flatten():
-    assert flatten({"a": {"b": {"c": 1}}, "d": [1, 2]}) == {"a.b.c": 1, "d": [1, 2]}
