@@ -134,6 +134,31 @@ def test_inside_the_library_it_is_plugins_then_models_then_trainer(name, above):
         assert not wrong, f"{inside} imports {wrong}"
 
 
+DOORS = ("run", "status", "data", "plugins", "triple")
+ABOVE = {
+    # a room of the harness -> what stands above it; doors stand above all
+    "study": ("plan", "execute", "watch", "collect", "driver", "answer"),
+    "plan": ("execute", "watch", "collect", "driver", "answer"),
+    "execute": ("watch", "collect", "driver", "answer"),
+    "watch": ("driver", "answer"),
+    "plug": ("plan", "execute", "watch", "collect", "driver", "answer"),
+    "arguments": ("plan", "execute", "watch", "plug", "collect", "driver", "answer"),
+    "store": ("study", "plan", "execute", "watch", "collect", "driver", "answer"),
+    "collect": ("execute", "watch", "driver", "answer"),
+    "driver": (),
+}
+
+
+@pytest.mark.parametrize("room", ABOVE)
+def test_inside_the_harness_it_is_study_plan_execute_driver_doors(room):
+    """Imports inside functions count, too."""
+    assert of(f"bench.{room}")
+    forbidden = {f"bench.{other}" for other in (*ABOVE[room], *DOORS)}
+    for inside in of(f"bench.{room}"):
+        rooms = {".".join(imported.split(".")[:2]) for imported in IMPORTS[inside]}
+        assert not rooms & forbidden, f"{inside} imports {rooms & forbidden}"
+
+
 # --- names --------------------------------------------------------------------------------------
 
 KINDS = (registry.latent_transforms, registry.divergences, registry.families)

@@ -25,6 +25,10 @@ Terms = dict[str, Tensor]
 """The objective's terms, weighted and in nats, and their sum under ``loss``; all scalars."""
 
 
+Parts = Mapping[str, registry.Registry[Any]]
+"""Option of a model's constructor that names a plugin -> of which kind."""
+
+
 @dataclass(frozen=True)
 class Views:
     """What a transformation f made of the images x of a batch.
@@ -109,7 +113,7 @@ class Model(nn.Module, ABC):
     trains: ClassVar[bool] = True
     generates: ClassVar[bool] = True
     space: ClassVar[Space] = {}
-    parts: ClassVar[Mapping[str, registry.Registry[Any]]] = {}
+    parts: ClassVar[Parts] = {}
     uses_views: bool = True
 
     def __init__(self, latent_dim: int, seed: int) -> None:
