@@ -9,7 +9,7 @@ Legend: `B` batch, `D` latent size, `P` size of T, `S` side of a square image.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_args
 
 import pytest
 import torch
@@ -71,6 +71,12 @@ class ModelContract(Contract):
         for option, kind in self.owner().parts.items():
             assert option in known, f"parts names {option!r}, which is no option"
             assert isinstance(kind, Registry), f"parts[{option!r}] is no kind of plugin"
+        reference = {*get_args(registry.Reference)}
+        for option, hint in registry.hints_of(self.owner()).items():
+            if reference <= {*get_args(hint)}:
+                assert option in self.owner().parts, (
+                    f"{option} names a plugin that parts leaves out"
+                )
 
     def test_the_seed_is_the_trial_s(self) -> None:
         """An option ``seed``, which no configuration holds."""
