@@ -7,22 +7,8 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-import yaml
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-
 from bench.study.problems import Problem
 from bench.study.tree import Tree, merge, nest
-
-UNREADABLE = (
-    OSError,
-    ValueError,  # not UTF-8; a number or a date that YAML's grammar lets through
-    TypeError,  # what JSON does not have
-    RecursionError,
-    yaml.YAMLError,
-    OmegaConfBaseException,
-)
-"""What reading text as YAML may raise."""
 
 
 def parse(arguments: Iterable[str], problems: list[Problem]) -> tuple[Tree, list[str]]:
@@ -34,6 +20,8 @@ def parse(arguments: Iterable[str], problems: list[Problem]) -> tuple[Tree, list
         arguments: of the command line.
         problems: is added what is neither of them.
     """
+    from omegaconf import OmegaConf  # slow to import, and --help needs none of it
+
     tree: Tree = {}
     deletions = []
     for argument in arguments:
@@ -47,20 +35,39 @@ def parse(arguments: Iterable[str], problems: list[Problem]) -> tuple[Tree, list
             continue
         try:
             value = plain(OmegaConf.from_dotlist([f"value={text}"]))["value"]
-        except UNREADABLE as error:
+        except unreadable() as error:
             problems.append(Problem(key, f"cannot read the value {text!r}: {reason(error)}"))
             continue
         tree = merge(tree, nest(key, value))
     return tree, deletions
 
 
+def unreadable() -> tuple[type[Exception], ...]:
+    """What reading text as YAML may raise."""
+    import yaml
+    from omegaconf.errors import OmegaConfBaseException
+
+    return (
+        OSError,
+        ValueError,  # not UTF-8; a number or a date that YAML's grammar lets through
+        TypeError,  # what JSON does not have
+        RecursionError,
+        yaml.YAMLError,
+        OmegaConfBaseException,
+    )
+
+
 def plain(config: Any) -> Any:
     """Interpolations resolved; only what JSON has: a key is text, no dates, no bytes."""
+    from omegaconf import OmegaConf
+
     return json.loads(json.dumps(OmegaConf.to_container(config, resolve=True)))
 
 
 def reason(error: Exception) -> str:
     """Why text could not be read, in one line."""
+    import yaml
+
     if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark:
         mark = error.problem_mark
         return f"{error.problem} (line {mark.line + 1}, column {mark.column + 1})"

@@ -86,20 +86,6 @@ def manifest(progress: Progress, environment: Mapping[str, Any], command: str) -
         {**primary, "metric": metric, "equivalence": equivalence}
         for metric, equivalence in study.secondary.metrics.items()
     ]
-    # where the files lay is no part of the question
-    dumped = study.model_dump(exclude={"data": {"root", "download"}})
-    shared = (
-        "data",
-        "family",
-        "model",
-        "capacity",
-        "trainer",
-        "metrics",
-        "tune",
-        "seeds",
-        "threads",
-        "device",
-    )
     described: schema.StudyEntry = {
         "name": study.name,
         "question": study.question,
@@ -111,7 +97,7 @@ def manifest(progress: Progress, environment: Mapping[str, Any], command: str) -
         "primary": primary,
         "secondary": secondary,
         "seeds": list(study.seeds),
-        "config": {name: dumped[name] for name in shared},
+        "config": _config(study),
         "choices": CHOICES,
         "command": command,
     }
@@ -126,6 +112,20 @@ def manifest(progress: Progress, environment: Mapping[str, Any], command: str) -
         "trials": [_trial(ending, progress.store) for ending in endings],
         "environment": dict(environment),
     }
+
+
+TOLD_ELSEWHERE = {
+    "name", "question", "budget", "budget_summary", "budget_warning", "arms", "baselines",
+    "primary", "secondary", "level",
+}  # fmt: skip
+"""Keys of a study that stand in the manifest by themselves."""
+
+
+def _config(study: Study) -> dict[str, Any]:
+    """What all arms share: everything of the study that is not told elsewhere."""
+    # where the files lay is no part of the question
+    exclude: Any = {**dict.fromkeys(TOLD_ELSEWHERE, True), "data": {"root", "download"}}
+    return study.model_dump(exclude=exclude)
 
 
 def _arms(study: Study, endings: Sequence[Ending]) -> dict[str, schema.ArmEntry]:
@@ -185,8 +185,8 @@ def _parts(study: Study) -> list[schema.PartEntry]:
 def _factors(study: Study) -> dict[str, list[str]]:
     """Factor -> its levels, in the order of the arms, so that the first is the reference."""
     found: dict[str, list[str]] = {}
-    for setup in study.setups.values():
-        for factor, level in setup.levels.items():
+    for name in study.arms:
+        for factor, level in study.setups[name].levels.items():
             if level not in found.setdefault(factor, []):
                 found[factor].append(level)
     return found

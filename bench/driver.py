@@ -5,6 +5,7 @@ Everything that it decides follows from the study and the store, so it can be ki
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,7 +16,8 @@ from bench import answer
 from bench.console import console
 from bench.plan.progress import Ending, Progress
 from bench.plan.trials import tuning_metric
-from bench.store import Store, check_writable, owned
+from bench.store import Store, owned
+from bench.study.problems import ConfigError, Problem
 from bench.study.schema import Execution
 from bench.study.setup import Study
 from bench.watch.base import End, Guarded
@@ -29,6 +31,22 @@ if TYPE_CHECKING:
     from bench.execute.base import Event, Job
     from bench.plan.estimate import Estimate
     from bench.plan.trials import Trial
+
+
+def check_writable(folder: Path) -> None:
+    """Make the study's folder.
+
+    Raises:
+        ConfigError: it cannot be made or written to.
+    """
+    try:
+        (folder / "trials").mkdir(parents=True, exist_ok=True)
+        probe = folder / f".probe.{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        message = f"{folder} cannot be written: {error.strerror}"
+        raise ConfigError([Problem("runs", message)]) from error
 
 
 @dataclass

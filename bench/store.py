@@ -30,7 +30,6 @@ from typing import Literal
 
 from typing_extensions import TypedDict  # pydantic reads the standard library's from 3.12 on
 
-from bench.study.problems import ConfigError, Problem
 from tvae.files import write_atomically
 
 Status = Literal["done", "pruned", "diverged", "failed", "interrupted"]
@@ -254,19 +253,3 @@ def owned(folder: Path) -> Iterator[None]:
         except (OSError, ValueError, KeyError, TypeError):
             who = "another process"
         raise Owned(f"{folder} is being run by {who}") from error
-
-
-def check_writable(folder: Path) -> None:
-    """Make the study's folder.
-
-    Raises:
-        ConfigError: it cannot be made or written to.
-    """
-    try:
-        (folder / "trials").mkdir(parents=True, exist_ok=True)
-        probe = folder / f".probe.{os.getpid()}"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        message = f"{folder} cannot be written: {error.strerror}"
-        raise ConfigError([Problem("runs", message)]) from error

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import torch
 import yaml
@@ -405,13 +405,13 @@ def ours(plugins: Registry[Any]) -> list[str]:
     ]
 
 
-def options(owner: Any, hidden: frozenset[str] = frozenset({"self", "seed"})) -> str:
+def options(owner: Any, hidden: frozenset[str] = frozenset({"seed"})) -> str:
     """The table of a plugin's options; a sentence where it has none."""
-    hints = get_type_hints(owner.__init__, include_extras=True)
+    hints = registry.hints_of(owner)
     meanings, space = read(owner).entries, getattr(owner, "space", {})
     rows: list[tuple[str, ...]] = []
-    for name, parameter in inspect.signature(owner.__init__).parameters.items():
-        if name in hidden or parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+    for name, parameter in registry.options_of(owner).items():
+        if name in hidden:
             continue
         given = parameter.default
         rows.append(

@@ -135,27 +135,49 @@ def test_inside_the_library_it_is_plugins_then_models_then_trainer(name, above):
 
 
 READ = ("manifest", "rows", "study", "npz", "files")
-DOORS = ("build", "compare", "triples")
-ABOVE = {
+REPORT_DOORS = ("build", "compare", "triples")
+ABOVE_IN_REPORTS = {
     # a room of the report, or what it draws and writes with -> what it may not know
     **dict.fromkeys(
         READ,
-        ("statistics", "words", "cells", "pen", "panels", "report", "sections", "page", *DOORS),
+        (
+            "statistics",
+            "words",
+            "cells",
+            "pen",
+            "panels",
+            "report",
+            "sections",
+            "page",
+            *REPORT_DOORS,
+        ),
     ),
-    "statistics": ("cells", "pen", "panels", "report", "sections", "page", *DOORS),
-    **dict.fromkeys(("words", "cells", "pen", "panels"), ("report", "sections", "page", *DOORS)),
-    "report": ("sections", "page", *DOORS),
-    "sections": ("page", *DOORS),
-    "page": (*READ, "statistics", "words", "cells", "pen", "panels", "report", "sections", *DOORS),
+    "statistics": ("cells", "pen", "panels", "report", "sections", "page", *REPORT_DOORS),
+    **dict.fromkeys(
+        ("words", "cells", "pen", "panels"), ("report", "sections", "page", *REPORT_DOORS)
+    ),
+    "report": ("sections", "page", *REPORT_DOORS),
+    "sections": ("page", *REPORT_DOORS),
+    "page": (
+        *READ,
+        "statistics",
+        "words",
+        "cells",
+        "pen",
+        "panels",
+        "report",
+        "sections",
+        *REPORT_DOORS,
+    ),
     "compare": ("build", "triples"),  # and build opens compare: there is no circle
     "triples": ("build", "compare"),
 }
 
 
-@pytest.mark.parametrize("room", ABOVE)
+@pytest.mark.parametrize("room", ABOVE_IN_REPORTS)
 def test_inside_the_report_it_is_read_then_statistics_then_sections_then_the_page(room):
     assert of(f"reports.{room}")
-    forbidden = {f"reports.{other}" for other in ABOVE[room]}
+    forbidden = {f"reports.{other}" for other in ABOVE_IN_REPORTS[room]}
     for inside in of(f"reports.{room}"):
         wrong = {i for i in IMPORTS[inside] if ".".join(i.split(".")[:2]) in forbidden}
         assert not wrong, f"{inside} imports {wrong}"
@@ -163,7 +185,33 @@ def test_inside_the_report_it_is_read_then_statistics_then_sections_then_the_pag
 
 def test_every_module_of_the_report_has_its_place():
     there = {name.split(".")[1] for name in of("reports") if "." in name}
-    assert there == {*ABOVE, "build"}
+    assert there == {*ABOVE_IN_REPORTS, "build"}
+
+
+DOORS = ("run", "status", "data", "plugins", "triple")
+ABOVE = {
+    # a room of the harness -> what stands above it; doors stand above all
+    "study": ("plan", "execute", "watch", "collect", "driver", "answer"),
+    "plan": ("execute", "watch", "collect", "driver", "answer"),
+    "execute": ("watch", "collect", "driver", "answer"),
+    "watch": ("driver", "answer"),
+    "plug": ("plan", "execute", "watch", "collect", "driver", "answer"),
+    "arguments": ("plan", "execute", "watch", "plug", "collect", "driver", "answer"),
+    "store": ("study", "plan", "execute", "watch", "collect", "driver", "answer"),
+    "collect": ("execute", "watch", "driver", "answer"),
+    "answer": ("driver",),
+    "driver": (),
+}
+
+
+@pytest.mark.parametrize("room", ABOVE)
+def test_inside_the_harness_it_is_study_plan_execute_driver_doors(room):
+    """Imports inside functions count, too."""
+    assert of(f"bench.{room}")
+    forbidden = {f"bench.{other}" for other in (*ABOVE[room], *DOORS)}
+    for inside in of(f"bench.{room}"):
+        rooms = {".".join(imported.split(".")[:2]) for imported in IMPORTS[inside]}
+        assert not rooms & forbidden, f"{inside} imports {rooms & forbidden}"
 
 
 # --- names --------------------------------------------------------------------------------------

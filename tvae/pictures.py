@@ -15,7 +15,7 @@ from torch import Tensor
 from tvae.evaluation.base import Context
 from tvae.evaluation.interpolation import along
 from tvae.families.base import Parameters, TransformationFamily
-from tvae.models.tvae import TVAE
+from tvae.models.base import infers_T
 from tvae.streams import Streams
 
 Array = np.ndarray[Any, Any]
@@ -72,7 +72,7 @@ def pictures(context: Context, n: int = 16, columns: int = 8) -> dict[str, Array
     probe = context.probe(columns + 1)
     source, others = slice(0, 1), slice(1, None)
     e = probe.e[others]
-    if isinstance(model, TVAE):
+    if infers_T(model):
         assert probe.t is not None
         kind, t = "T", probe.t[source].expand(len(e), -1)
         moved = model.r(e, t)
@@ -100,7 +100,7 @@ def pictures(context: Context, n: int = 16, columns: int = 8) -> dict[str, Array
         "interpolation_input": np.stack([to_bytes(images) for images in triplets]),
         "interpolation_output": to_bytes(model.generate(middle)),
     }
-    if isinstance(model, TVAE):
+    if infers_T(model):
         if family.inverse != "none":
             assert probe.t is not None
             z_1, t = probe.e_1[others][:PATHS], probe.t[others][:PATHS]

@@ -57,7 +57,9 @@ def _describe_data(name: str, out: Console) -> None:
 
 def _describe_options(owner: Any, out: Console) -> None:
     hints = registry.hints_of(owner)
-    options = [o for o in registry.options_of(owner).values() if o.name != "latent_dim"]
+    options = [
+        o for o in registry.options_of(owner).values() if o.name not in ("latent_dim", "seed")
+    ]
     out.print("options")
     for option in options:
         hint = hints.get(option.name, Any)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from omegaconf import OmegaConf
 
-from bench.arguments import UNREADABLE, plain, reason
+from bench.arguments import plain, reason, unreadable
 from bench.study.problems import ConfigError, Problem
 from bench.study.schema import REPOSITORY
 from bench.study.tree import Tree, merge
@@ -42,7 +42,7 @@ def read_yaml(path: Path) -> Tree:
     """
     try:
         content = plain(OmegaConf.load(path))
-    except UNREADABLE as error:
+    except unreadable() as error:
         raise ConfigError([Problem(str(path), f"cannot be read: {reason(error)}")]) from error
     if not isinstance(content, dict):
         raise ConfigError([Problem(str(path), "must be a mapping of names to values")])

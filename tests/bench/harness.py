@@ -146,6 +146,11 @@ def study(*arguments: str, folder: Path, **changes: Any) -> Study:
         return resolve([f"study={write(folder, **changes)}", *arguments])[0]
 
 
+def smoke(*arguments: str) -> Study:
+    """The study that ships to see that everything runs, resolved."""
+    return resolve(["study=smoke", *arguments])[0]
+
+
 WORLD = World({"mnist": "0" * 16}, "2.0", "cpu")
 
 

@@ -11,6 +11,7 @@ from harness import TINY, WORLD, installed, study, trials
 from bench import collect
 from bench.plan.progress import Progress
 from bench.store import Result, Store
+from bench.study.setup import Study
 from reports import manifest as manifests
 from reports import rows as schema
 
@@ -162,3 +163,16 @@ def test_notes_of_trials_and_factors_of_arms_are_told(tmp_path):
     plain = described(study(folder=tmp_path), {}, store)
     assert "factors" not in plain["study"]
     assert "tuning" not in plain["study"]
+
+
+def test_a_study_s_new_key_is_told_without_a_list_of_them(given):
+    """Everything that is not told elsewhere in the manifest is what all arms share."""
+
+    class Wider(Study):
+        colour: str = "grey"
+
+    fields = {name: getattr(given, name) for name in Study.model_fields}
+    told = collect._config(Wider.model_construct(**fields))
+    assert told == {**collect._config(given), "colour": "grey"}
+    assert not {*told} & collect.TOLD_ELSEWHERE
+    assert {*Study.model_fields} == {*collect._config(given), *collect.TOLD_ELSEWHERE, "setups"}

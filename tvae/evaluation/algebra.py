@@ -15,7 +15,7 @@ from tvae.evaluation.base import (
     Metric,
     at_least,
 )
-from tvae.models.tvae import TVAE
+from tvae.models.base import infers_T
 from tvae.streams import Streams
 
 NAMES = (
@@ -70,7 +70,7 @@ class Algebra(Metric):
         if context.family.has_views:
             values |= self.residuals(context)
             t, model = context.probe(self.images).t, context.model
-            if isinstance(model, TVAE) and t is not None:
+            if infers_T(model) and t is not None:
                 diagnostics = model.r.diagnostics(t)
         return [
             *(Measurement(name, value, "ratio", "lower") for name, value in values.items()),
@@ -93,7 +93,7 @@ class Algebra(Metric):
         moved = length(both - z).mean()
         shifted = z + (probe.e_1 - z) + (e_g - z)
         out = {"algebra_difference/composition": length(shifted - both).mean() / moved}
-        if isinstance(model, TVAE):
+        if infers_T(model):
             assert t_f is not None
             r, identity = model.r, model.r.identity().to(z).expand(len(z), -1)
             t_g = model.infer_T(e_g, embed(family.apply(probe.x, family.invert(g))))

@@ -20,8 +20,7 @@ from torch import Tensor
 from tvae.data import Dataset, Split
 from tvae.data.inputs import as_input
 from tvae.families.base import Parameters, TransformationFamily
-from tvae.models.base import Model
-from tvae.models.tvae import TVAE
+from tvae.models.base import Model, infers_T
 from tvae.streams import Streams
 
 Direction = Literal["higher", "lower", "none"]
@@ -178,7 +177,7 @@ class Context:
             x = self.sample(n)
             x_1, x_2, parameters = self.family.views(x, Streams(self.seed)("evaluation/views"))
             e, e_1, e_2 = (self.model.embed(image).to(self.device) for image in (x, x_1, x_2))
-            t = self.model.infer_T(e_1, e_2) if isinstance(self.model, TVAE) else None
+            t = self.model.infer_T(e_1, e_2) if infers_T(self.model) else None
             self._probes[n] = Probe(x, x_1, x_2, parameters, e, e_1, e_2, t)
         return self._probes[n]
 

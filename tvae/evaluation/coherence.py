@@ -14,7 +14,7 @@ from tvae.evaluation.base import (
     Metric,
     at_least,
 )
-from tvae.models.tvae import TVAE
+from tvae.models.base import infers_T
 
 
 class Coherence(Metric):
@@ -42,7 +42,7 @@ class Coherence(Metric):
         """``coherence/gap``."""
         gap = NOT_APPLICABLE
         model = context.model
-        if isinstance(model, TVAE) and context.family.has_views:
+        if infers_T(model) and context.family.has_views:
             probe = context.probe(self.images)
             assert probe.t is not None
             z, _ = model.infer_z(probe.e_1, probe.e_2)

@@ -14,7 +14,7 @@ from tvae.evaluation.base import (
     Metric,
     at_least,
 )
-from tvae.models.tvae import TVAE
+from tvae.models.base import infers_T
 
 
 class Equivariance(Metric):
@@ -43,7 +43,7 @@ class Equivariance(Metric):
     def __call__(self, context: Context) -> list[Measurement]:
         """``equivariance``."""
         value, model = NOT_APPLICABLE, context.model
-        if isinstance(model, TVAE) and context.family.has_views:
+        if infers_T(model) and context.family.has_views:
             probe = context.probe(self.images)
             assert probe.t is not None
             error = (model.r(probe.e, probe.t) - probe.e_1).square().sum()

@@ -15,13 +15,13 @@ from tvae.evaluation.base import (
     Metric,
     at_least,
 )
-from tvae.models.tvae import TVAE
+from tvae.models.base import Transforming, infers_T
 
 STEPS = (0.0, 0.25, 0.5, 0.75)
 """Values of a before the end of the path, a = 1."""
 
 
-def along(model: TVAE, z_1: Tensor, t: Tensor, a: float) -> Tensor:
+def along(model: Transforming, z_1: Tensor, t: Tensor, a: float) -> Tensor:
     """r(z_1, T^-a), N D: from z_1 (a = 0) the part a of the way back to z (a = 1).
 
     T^a is the form's own path from the identity to T, `LatentTransform.scale`.
@@ -69,7 +69,7 @@ class Interpolation(Metric):
                 return -float(torch.cat([model.log_likelihood(*part) for part in parts]).mean())
 
             values["interpolation/middle"] = error((probe.e_1 + probe.e_2) / 2)
-            if isinstance(model, TVAE) and family.inverse != "none":
+            if infers_T(model) and family.inverse != "none":
                 assert probe.t is not None
                 for a in (1.0, *STEPS):
                     name = "interpolation/path" + (f"/{a:g}" if a < 1 else "")

@@ -15,7 +15,7 @@ from tvae.evaluation.base import (
     Metric,
     at_least,
 )
-from tvae.models.tvae import TVAE
+from tvae.models.base import infers_T
 from tvae.streams import Streams
 
 
@@ -43,7 +43,7 @@ class Reconstruction(Metric):
         """``reconstruction/z0`` and ``reconstruction/z``."""
         model, streams = context.model, Streams(context.seed)
         from_z = NOT_APPLICABLE
-        if isinstance(model, TVAE) and context.family.has_views:
+        if infers_T(model) and context.family.has_views:
             probe = context.probe(self.images)
             q_0, q_1, q_2 = model.posteriors([probe.x, probe.x_1, probe.x_2], streams)
             mean, logvar = model.infer_z(q_1.sample, q_2.sample)

@@ -16,8 +16,7 @@ from tvae.evaluation.base import (
     Probe,
     at_least,
 )
-from tvae.models.base import Model
-from tvae.models.tvae import TVAE
+from tvae.models.base import Model, infers_T
 
 KINDS = ("transfer", "transfer_difference")
 NAMES = ("own", "swapped", "none", "ratio")
@@ -37,7 +36,7 @@ def moved(kind: str, model: Model, probe: Probe, z: Tensor) -> Tensor | None:
     """
     if kind == "transfer_difference":
         return z + probe.e_1 - probe.e
-    if not isinstance(model, TVAE):
+    if not infers_T(model):
         return None
     assert probe.t is not None
     out: Tensor = model.r(z, probe.t)

@@ -3,6 +3,6 @@
 What a model of one's own derives from is here.
 """
 
-from tvae.models.base import Model, Terms, Views, build, summed, weight_of
+from tvae.models.base import Model, Parts, Terms, Transforming, Views, build, summed, weight_of
 
-__all__ = ["Model", "Terms", "Views", "build", "summed", "weight_of"]
+__all__ = ["Model", "Parts", "Terms", "Transforming", "Views", "build", "summed", "weight_of"]

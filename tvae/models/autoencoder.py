@@ -9,7 +9,7 @@ from torch import Tensor
 
 from tvae import registry
 from tvae.divergences.base import Side
-from tvae.models.base import Model, Terms, Views, summed, weight_of
+from tvae.models.base import Model, Parts, Terms, Views, summed, weight_of
 from tvae.space import Factor, Space
 from tvae.streams import Streams
 
@@ -31,7 +31,7 @@ class Autoencoder(Model):
     """
 
     space: ClassVar[Space] = {"w_prior": Factor(0.1, 10.0)}
-    parts = {"prior": registry.divergences}  # noqa: RUF012 - the base says ClassVar
+    parts: ClassVar[Parts] = {"prior": registry.divergences}
 
     def __init__(
         self,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeGuard
 
 import numpy as np
 import torch
@@ -23,6 +23,10 @@ from tvae.streams import Streams
 
 Terms = dict[str, Tensor]
 """The objective's terms, weighted and in nats, and their sum under ``loss``; all scalars."""
+
+
+Parts = Mapping[str, registry.Registry[Any]]
+"""Option of a model's constructor that names a plugin -> of which kind."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +99,7 @@ class Model(nn.Module, ABC):
             whatever model they are in.
 
     Attributes:
-        has_T: whether there is a latent transformation T.
+        has_T: whether there is a latent transformation T; see `Transforming`.
         uses_views: whether the objective wants the transformed views of a batch.
         space: constructor options worth tuning, the weights of the objective's terms.
         parts: constructor options that name a plugin -> its kind. An option ``w_OPTION`` is the
@@ -109,7 +113,7 @@ class Model(nn.Module, ABC):
     trains: ClassVar[bool] = True
     generates: ClassVar[bool] = True
     space: ClassVar[Space] = {}
-    parts: ClassVar[Mapping[str, registry.Registry[Any]]] = {}
+    parts: ClassVar[Parts] = {}
     uses_views: bool = True
 
     def __init__(self, latent_dim: int, seed: int) -> None:
@@ -187,6 +191,30 @@ class Model(nn.Module, ABC):
                 for part in x.split(batch_size)
             ]
         )
+
+
+class Transforming(Model):
+    """What a model that says `has_T` has besides; it need not derive from this.
+
+    Attributes:
+        r: the form, a `tvae.latent_transforms.LatentTransform`.
+    """
+
+    has_T = True
+    r: Any
+
+    @abstractmethod
+    def infer_T(self, z_1: Tensor, z_2: Tensor) -> Tensor:
+        """T, B P, of the latents of two views, each B D."""
+
+    @abstractmethod
+    def infer_z(self, z_1: Tensor, z_2: Tensor) -> tuple[Tensor, Tensor]:
+        """(mean, logvar) of q(z|z_1, z_2), each B D."""
+
+
+def infers_T(model: Model) -> TypeGuard[Transforming]:
+    """Whether there is a T to measure."""
+    return model.has_T
 
 
 def build(config: registry.Reference, seed: int = 0) -> Model:

@@ -14,7 +14,7 @@ from tvae import registry
 from tvae.divergences._kernels import imq, mmd_squared
 from tvae.divergences.base import Side, gaussian_kl
 from tvae.latent_transforms.base import LatentTransform
-from tvae.models.base import Model, Terms, Views, summed, weight_of
+from tvae.models.base import Model, Parts, Terms, Views, summed, weight_of
 from tvae.networks import PairNetwork
 from tvae.space import Factor, Space
 from tvae.streams import Streams
@@ -50,7 +50,7 @@ class TVAE(Model):
         "w_prior": Factor(0.1, 10.0),
         "beta": Factor(0.1, 10.0),
     }
-    parts = {  # noqa: RUF012 - the base says ClassVar
+    parts: ClassVar[Parts] = {
         "latent_transform": registry.latent_transforms,
         "coherence": registry.divergences,
         "prior": registry.divergences,

@@ -9,7 +9,7 @@ Legend: `B` batch, `D` latent size, `P` size of T, `S` side of a square image.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_args
 
 import pytest
 import torch
@@ -71,6 +71,12 @@ class ModelContract(Contract):
         for option, kind in self.owner().parts.items():
             assert option in known, f"parts names {option!r}, which is no option"
             assert isinstance(kind, Registry), f"parts[{option!r}] is no kind of plugin"
+        reference = {*get_args(registry.Reference)}
+        for option, hint in registry.hints_of(self.owner()).items():
+            if reference <= {*get_args(hint)}:
+                assert option in self.owner().parts, (
+                    f"{option} names a plugin that parts leaves out"
+                )
 
     def test_the_seed_is_the_trial_s(self) -> None:
         """An option ``seed``, which no configuration holds."""
@@ -165,7 +171,7 @@ class ModelContract(Contract):
         assert (likelihood <= 0).all(), "the likelihood of pixels in [0, 1] is no density"
 
     def test_it_infers_T_if_it_says_so(self, settings: Mapping[str, Any]) -> None:
-        """T is B P, of the form `r`, which takes it."""
+        """T is B P, of the form `r`, which takes it; z is inferred from the views, too."""
         model, (x, views) = self.make(settings), self.images()
         if not model.has_T:
             assert not hasattr(model, "infer_T"), "infers T, and has_T says that it does not"
@@ -174,6 +180,8 @@ class ModelContract(Contract):
         z_1, z_2 = (model.encode(view)[0] for view in (views.x_1, views.x_2))
         t = made.infer_T(z_1, z_2)
         assert t.shape == (self.batch, made.r.parameter_size)
+        mean, logvar = made.infer_z(z_1, z_2)
+        assert mean.shape == logvar.shape == (self.batch, model.latent_dim)
         assert made.r(model.encode(x)[0], t).shape == (self.batch, model.latent_dim)
 
     def test_it_trains_without_views(self, settings: Mapping[str, Any]) -> None:

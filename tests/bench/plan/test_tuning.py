@@ -13,6 +13,7 @@ import math
 import random
 import subprocess
 import sys
+from pathlib import Path
 from statistics import median
 
 import pytest
@@ -364,7 +365,7 @@ def test_the_winner_s_confirmation_trains_the_winner_s_values_for_its_own_steps(
 
 SCRIPT = """
 import json, sys
-sys.path[:0] = sys.argv[1:3]
+sys.path[:0] = sys.argv[1:]
 from pathlib import Path
 from test_tuning import SAMPLERS, played, proposals, tuned_study
 for sampler in SAMPLERS:
@@ -377,7 +378,14 @@ for sampler in SAMPLERS:
 def elsewhere(tmp_path_factory) -> dict[str, list[dict]]:
     """Sampler -> what another process proposes, fed with the same results."""
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, str(PLUGIN.parent), str(REPOSITORY)],
+        [
+            sys.executable,
+            "-c",
+            SCRIPT,
+            str(Path(__file__).parent),
+            str(PLUGIN.parent),
+            str(REPOSITORY),
+        ],
         cwd=tmp_path_factory.mktemp("elsewhere"),
         capture_output=True,
         text=True,

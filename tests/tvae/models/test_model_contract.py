@@ -41,3 +41,16 @@ def test_an_unknown_option_is_refused():
     for name in models.names():
         with pytest.raises(ValueError, match="unknown option of the model"):
             models.make(name, latentdim=3)
+
+
+def test_a_part_that_is_not_declared_is_found(monkeypatch):
+    """Its source would not be in the training key."""
+    model = models.get("autoencoder")
+    contract = type("Contract", (ModelContract,), {"plugin": model})()
+    contract.test_its_parts_are_options_that_name_a_kind()
+    monkeypatch.setattr(model, "parts", {})
+    with pytest.raises(AssertionError, match="prior names a plugin that parts leaves out"):
+        contract.test_its_parts_are_options_that_name_a_kind()
+    monkeypatch.setattr(model, "parts", {"prior": "divergence"})
+    with pytest.raises(AssertionError, match="no kind of plugin"):
+        contract.test_its_parts_are_options_that_name_a_kind()
