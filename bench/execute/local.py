@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import signal
 import threading
 import time
 from collections.abc import Generator, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import inf
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from bench.execute.base import (
-    CannotWrite,
     Event,
     Executor,
     Finished,
@@ -23,8 +21,9 @@ from bench.execute.base import (
     Recorded,
     Started,
 )
+from bench.execute.worker import ATTEMPTS, CANCELLED, Ended, Word, body, checkpoints, verdict
 from bench.plan.trials import Trial
-from bench.store import LOCK, Result, TrialFolder
+from bench.store import Result
 
 MALLOC = {"MALLOC_MMAP_THRESHOLD_": "1073741824", "MALLOC_TRIM_THRESHOLD_": "1073741824"}
 """glibc gives every large tensor back to the system and takes it again, page by page; keeping the
@@ -41,16 +40,6 @@ PRELOAD = [
 ]
 """What the fork server has loaded when a trial starts."""
 
-
-CANCELLED = "cancelled"
-UNKNOWN = 255
-"""multiprocessing's exit status of a process whose fork server was killed before it ended."""
-KILLED = (-signal.SIGKILL, -signal.SIGTERM, UNKNOWN)
-
-ATTEMPTS = 3
-"""How often a trial whose process is killed is started without getting any further, before it
-counts as failed. Whoever kills it - a person, or the system short of memory - says nothing about
-the trial itself."""
 
 PATIENCE = 5.0
 """Seconds that a process has to leave a checkpoint when it is asked to stop."""
@@ -167,7 +156,7 @@ class LocalExecutor(Executor):
         process = self._process(job, sending)
         sending.close()  # so that the pipe ends when the process does
         ends = inf if self.seconds is None else time.monotonic() + self.seconds
-        self.running.append(Worker(job, process, receiving, attempt, _checkpoints(job), ends))
+        self.running.append(Worker(job, process, receiving, attempt, checkpoints(job), ends))
 
     def _process(self, job: Job, sending: Connection) -> Any:
         """A process that has started, in spite of whoever kills the fork server."""
@@ -183,7 +172,7 @@ class LocalExecutor(Executor):
         return process
 
     def _ended(self, worker: Worker) -> Result | None:
-        """What the trial left; None: its process was killed, and another one goes on.
+        """What became of the trial; None: its process was killed, and another one goes on.
 
         Raises:
             CannotWrite: what it says.
@@ -191,31 +180,12 @@ class LocalExecutor(Executor):
         worker.process.join()
         worker.pipe.close()
         self.running.remove(worker)
-        trial, folder = worker.job.trial, TrialFolder(worker.job.folder)
-        code, left = worker.process.exitcode, folder.result()
-        if worker.error is not None:
-            raise CannotWrite(*worker.error.args, str(folder.path))
-        if left is not None and left.status != "interrupted":
-            return left
-        if worker.why == CANCELLED:
-            result = Result("interrupted", CANCELLED, trial.evaluation_key)
-        elif worker.why:
-            result = Result("failed", worker.why, trial.evaluation_key)
-        elif code in KILLED or left is not None:
-            by = "nobody knows whom" if code == UNKNOWN else _signal(abs(code) or signal.SIGTERM)
-            how = f"its process was killed by {by}"
-            further = _checkpoints(worker.job) != worker.begins
-            if further or worker.attempt < ATTEMPTS:
-                folder.note(f"{how}; continued")
-                self._start(worker.job, 1 if further else worker.attempt + 1)
-                return None
-            how += f", {ATTEMPTS} times, as the system does when memory runs out"
-            result = Result("failed", how, trial.evaluation_key)
-        else:
-            how = f"was killed by {_signal(-code)}" if code < 0 else f"ended with status {code}"
-            result = Result("failed", f"its process {how}", trial.evaluation_key)
-        folder.write_result(result)
-        return replace(result, notes=folder.notes())
+        further = checkpoints(worker.job) != worker.begins
+        ended = Ended(worker.process.exitcode, worker.attempt, further, worker.why, worker.error)
+        result = verdict(worker.job, ended)
+        if result is None:
+            self._start(worker.job, 1 if further else worker.attempt + 1)
+        return result
 
     def _stop(self) -> None:
         for worker in self.running:
@@ -230,32 +200,16 @@ class LocalExecutor(Executor):
 
 
 def _work(job: Job, pipe: Connection) -> None:
-    """The body of a worker process, which does not outlive its driver."""
-    from filelock import FileLock
+    """A worker's process, which does not outlive its driver."""
 
-    from bench.execute.trial import main
-    from tvae import registry
-
-    def emit(said: dict[str, float] | tuple[str, int, int] | OSError) -> None:
+    def say(word: Word) -> None:
         try:
-            pipe.send(said)
+            pipe.send(word)
         except BrokenPipeError:
             os._exit(1)
 
-    # a terminal sends it to the whole group; the driver says what becomes of the workers
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_driver, daemon=True).start()
-    try:
-        # the worker of a driver that was just killed may still be about to end
-        with FileLock(job.folder / LOCK):
-            for left in job.folder.glob(".*"):
-                if left.name != LOCK:
-                    left.unlink()
-            for file in job.plugins:
-                registry.add_file(file)
-            main(job.trial, job.folder, job.sources, job.keep, emit)
-    except OSError as error:
-        emit(OSError(error.errno, error.strerror))
+    body(job, say)
 
 
 def _end_with_driver() -> None:
@@ -263,15 +217,3 @@ def _end_with_driver() -> None:
     assert driver is not None
     driver.join()
     os._exit(1)
-
-
-def _checkpoints(job: Job) -> frozenset[str]:
-    """What a trial can go on from."""
-    return frozenset(path.name for path in job.folder.glob("*.safetensors"))
-
-
-def _signal(number: int) -> str:
-    try:
-        return f"signal {number} ({signal.Signals(number).name})"
-    except ValueError:  # a real-time signal
-        return f"signal {number}"

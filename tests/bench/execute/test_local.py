@@ -5,17 +5,24 @@ from __future__ import annotations
 import json
 import os
 import signal
-import threading
 
 import pytest
 from harness import bench, installed, study, trials, until
 
 from bench.execute import local
-from bench.execute.base import Finished, Job, Measuring, Recorded, Started
+from bench.execute.base import Finished, Job
+from bench.execute.contract import ExecutorContract
 from bench.execute.local import LocalExecutor
 from bench.plan import machine
 from bench.store import TrialFolder
 from reports import manifest, rows
+
+
+class TestLocalExecutor(ExecutorContract):
+    """The local executor keeps what every executor promises."""
+
+    def executor(self, workers=1, seconds=None):
+        return LocalExecutor(workers, seconds)
 
 
 def told(ran) -> dict[str, dict]:
@@ -103,46 +110,6 @@ def jobs(tmp_path, monkeypatch):
         yield out
 
 
-def test_events_come_in_order_and_a_trial_can_be_cancelled(jobs, tmp_path):
-    vae, additive = jobs[:2]
-    executor = LocalExecutor(1)
-    events = []
-    for event in executor.run([vae, additive]):
-        events.append(event)
-        if isinstance(event, Recorded) and event.trial == additive.trial:
-            until((tmp_path / "waiting").exists, 60, "the sixth step")
-            executor.cancel(event.trial)
-    # how far its evaluation is may be told or not, as the clock has it
-    mine = [e for e in events if e.trial == vae.trial and not isinstance(e, Measuring)]
-    assert [type(event) for event in mine] == [Started, *[Recorded] * 4, Finished]
-    assert [event.record["step"] for event in mine if isinstance(event, Recorded)] == [2, 4, 6, 8]
-    lines = TrialFolder(vae.folder).curve.read_text().splitlines()
-    assert [json.loads(line) for line in lines] == [
-        event.record for event in mine if isinstance(event, Recorded)
-    ]
-    last = events[-1]
-    assert isinstance(last, Finished)
-    assert (last.trial, last.result.status) == (additive.trial, "interrupted")
-    assert mine[-1].result.status == "done"
-
-
-def test_whoever_stops_iterating_stops_the_workers(jobs, tmp_path):
-    executor = LocalExecutor(1)
-    events = executor.run(jobs[1:2])
-    assert isinstance(next(events), Started)
-    process = executor.running[0].process
-    until((tmp_path / "waiting").exists, 60, "the sixth step")
-    # the wish comes while it waits, and is heard at the end of the step
-    threading.Timer(0.5, (tmp_path / "gate").unlink).start()
-    events.close()
-    assert process.exitcode == 0
-    assert executor.running == []
-    folder = TrialFolder(jobs[1].folder)
-    result = folder.result()
-    assert (result.status, result.reason) == ("interrupted", "was asked to stop")
-    assert steps(folder) == [4, 6], "of a checkpoint, and of the step that it was asked in"
-
-
 def steps(folder: TrialFolder) -> list[int]:
     """Of the checkpoints in a trial's folder."""
     return sorted(int(path.name[5:14]) for path in folder.path.glob("step-*.safetensors"))
@@ -177,24 +144,6 @@ def test_a_worker_that_somebody_kills_is_started_again(jobs, tmp_path, number):
     assert last.result.status == "done"
     (note,) = last.result.notes
     assert note == f"its process was killed by signal {number} ({number.name}); continued"
-
-
-def test_jobs_are_taken_when_there_is_room_for_them(jobs):
-    """Who makes them may decide late; one that there is no job for ends the run."""
-    taken = []
-
-    def late():
-        for job in (jobs[0], jobs[2]):
-            taken.append(job.trial)
-            yield job
-
-    seen = []
-    for event in LocalExecutor(1).run(late()):
-        if isinstance(event, Started):
-            assert taken == [event.trial] if not seen else len(taken) == 2
-        seen.append(type(event))
-    assert seen.count(Finished) == 2
-    assert list(LocalExecutor(1).run(iter(()))) == []
 
 
 def test_what_a_killed_worker_left_half_written_is_removed(jobs):
