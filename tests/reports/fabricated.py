@@ -1,26 +1,60 @@
-"""Studies made up in a folder, whole or broken, and what a browser would make of their page."""
+"""Studies made up in a folder, whole or broken, and what a browser would make of their page.
+
+Only the measurements, curves and pictures are made up. The study is resolved and planned, its
+results are stored and replayed, and manifest and rows are collected by the harness itself, so that
+the report is tested on what the harness writes.
+"""
 
 from __future__ import annotations
 
 import itertools
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
+from bench import collect
+from bench.plan.progress import Progress
+from bench.plan.trials import World, plan
+from bench.store import Result, Store
+from bench.study.resolve import resolve
 from reports import build, rows
+from reports import manifest as manifests
 
 ATTACK = "$\\bad{$<script>alert(1)</script>\" onload='x' {{ 7 * 7 }}"
 ARMS = {"new": "arm", "old": "arm", "plain": "baseline", "pixels": "reference"}
 METRICS = (
-    ("knn/affnist", "accuracy", "higher"),
-    ("knn/fashion_mnist", "accuracy", "higher"),
-    ("nll", "nats", "lower"),
-    ("T/r2", "R^2", "higher"),
+    ("knn/affnist", "knn", "accuracy", "higher"),
+    ("knn/fashion_mnist", "knn", "accuracy", "higher"),
+    ("nll", "likelihood", "nats", "lower"),
+    ("T/r2_linear", "probe", "R^2", "higher"),
 )
+"""Of each value its name, the metric that gives it, its unit and direction."""
+WORLD = World({name: name[0] * 16 for name in ("affnist", "fashion_mnist", "mnist")}, "2.0", "cpu")
+MODELS = {
+    "new": {"name": "tvae", "latent_transform": "matrix", "coherence": "kl"},
+    "old": {"name": "tvae", "latent_transform": "additive", "coherence": "kl"},
+    "plain": {"name": "autoencoder", "views": True, "prior": "kl"},
+    "pixels": {"name": "pixels"},
+}
+PUBLISHED = {"old": "T_VAE", "plain": "VAE+"}
+SHARED = {
+    "question": "Is the new form better?",
+    "budget": "quick",
+    "budget_summary": "200 steps",
+    "budget_warning": "Undertrained: decides nothing",
+    "data": {"train": "fashion_mnist", "transfer": ["affnist"]},
+    "family": "rotation_crop",
+    "model": {"name": "tvae", "latent_dim": 10, "prior": "mmd"},
+    "trainer": {"steps": 200},
+    "metrics": {"knn": {"k": 5}, "likelihood": {}, "probe": {}, "cost": {}},
+}
+"""What the studies of the tests have in common, as a study's file says it."""
 
 
 class Page(HTMLParser):
@@ -73,82 +107,112 @@ def contrast(treatment, control, metric, equivalence=0.01):
     }
 
 
+_resolved = {}
+
+
+def resolved(folder, declared):
+    """The study that `declared` says, resolved from a file in `folder`, once in a session."""
+    text = yaml.safe_dump(declared, sort_keys=False)
+    if text not in _resolved:
+        path = folder / "study.yaml"
+        path.write_text(text)
+        _resolved[text] = resolve([f"study={path}"])[0]
+    return _resolved[text]
+
+
+def ran(given, runs, end):
+    """What the harness leaves in its store, and the rows and manifest that it collects of that.
+
+    Args:
+        given: resolved.
+        runs: the folder of all studies.
+        end: trial and its folder -> how it ended; may leave files in the folder.
+    """
+    store = Store(runs, given.name)
+    for trial in plan(given, WORLD):
+        left = store.trial(trial.training_key)
+        left.path.mkdir(parents=True)  # two trials of one key would be one
+        result = end(trial, left)
+        left.write_result(replace(result, evaluation=trial.evaluation_key))
+    progress = Progress(given, WORLD, store)
+    assert not progress.advance(), "a stored result is not found again"
+    environment = {"python": "3.11", "torch": {"version": "2"}}
+    manifest = collect.manifest(progress, environment, f"python -m bench.run study={given.name}")
+    return store, collect.rows(progress), manifest
+
+
+def measured(name, value, source, unit, direction):
+    value = None if value is None else float(value)
+    return {"name": name, "value": value, "unit": unit, "direction": direction, "source": source}
+
+
 @pytest.fixture
 def study(tmp_path):
-    """Makes a whole study; `names` renames arms, `fail` takes (arm, seed) pairs or every trial."""
+    """Makes a whole study; `names` renames arms, `fail` takes (arm, seed) pairs or every trial.
+
+    Of what the harness collects, `changes` replaces entries of the manifest's study.
+    """
 
     def make(seeds=(1, 2, 3), fail=(), names=None, pictured=True, **changes):
         names = {arm: arm for arm in ARMS} | (names or {})
-        folder = tmp_path / "study"
-        records, trials = [], []
-        for rank, (arm, role) in enumerate(ARMS.items()):
-            for seed in seeds:
-                rng, key = np.random.default_rng([rank, seed]), f"{arm}-{seed}"
-                failed = fail == "all" or (arm, seed) in fail
-                trial = folder / "trials" / key
-                trial.mkdir(parents=True)
-                lines = [
-                    {"step": s, "epoch": s, "train/loss": 300 / s, "validation/elbo": 250 / s}
-                    for s in range(1, 6)
-                ]
-                (trial / "curve.jsonl").write_text("\n".join(map(json.dumps, lines)))
-                np.savez(trial / "pictures.npz", **pictures(rng, "T" if rank < 2 else "difference"))
-                kept = pictured and not failed and role != "reference"
-                trials.append(
-                    {
-                        "trial": key, "arm": names[arm], "role": role, "seed": seed,
-                        "stage": "confirm", "status": "diverged" if failed else "done",
-                        "reason": "loss is nan" if failed else "", "steps": 5,
-                        "curve": f"trials/{key}/curve.jsonl" if kept else None,
-                        "pictures": f"trials/{key}/pictures.npz" if kept else None,
-                    }
-                )  # fmt: skip
-                for metric, unit, direction in METRICS:
-                    lacks = metric == "T/r2" and role != "arm"
-                    value = 0.5 - 0.1 * rank + 0.02 * seed + rng.normal(0, 0.005)
-                    records.append(
-                        (
-                            "study", names[arm], role, seed, "confirm", "done", key, f"e{key}",
-                            metric, np.nan if lacks else value, unit, direction, f"f-{metric}",
-                            "test",
-                        )
-                    )  # fmt: skip
-                    if failed:
-                        records.pop()
-        manifest = {
-            "study": {
-                "name": "study", "question": "Is the new form better?", "budget": "quick",
-                "budget_summary": "200 steps", "budget_warning": "Undertrained: decides nothing",
-                "level": 0.05,
-                "arms": {
-                    names[arm]: {
-                        "role": role, "summary": f"the {arm} one", "differs": {"model.form": arm},
-                        "parameters": 1000 + 500 * rank,
-                        "published": {"old": "T_VAE", "plain": "VAE+"}.get(arm, ""),
-                    }
-                    for rank, (arm, role) in enumerate(ARMS.items())
-                },
-                "primary": contrast(names["new"], names["old"], "knn/affnist"),
-                "secondary": [
-                    contrast(names["new"], names["plain"], "nll"),
-                    contrast(names["new"], names["plain"], "T/r2"),
-                ],
+        known = {names[arm]: arm for arm in ARMS}
+        sections = {"arms": {}, "baselines": {}}
+        for arm, role in ARMS.items():
+            sections["arms" if role == "arm" else "baselines"][names[arm]] = {
+                "summary": f"the {arm} one",
+                "published": PUBLISHED.get(arm, ""),
+                "model": MODELS[arm],
+            }
+        given = resolved(
+            tmp_path,
+            SHARED | sections | {
                 "seeds": list(seeds),
-                "config": {
-                    "data": {"train": "fashion_mnist", "transfer": ["affnist"], "size": "small"},
-                    "model": {"latent_dim": 10}, "trainer": {"steps": 200},
+                "primary": contrast(names["new"], names["old"], "knn/affnist"),
+                "secondary": {
+                    "contrasts": [[names["new"], names["plain"]]],
+                    "metrics": {"nll": 0.01, "T/r2_linear": 0.01},
                 },
-                "choices": ["k = 5"], "command": "python -m bench.run study=study",
-            } | changes,
-            "trials": trials,
-            "environment": {"python": "3.11", "torch": {"version": "2"}},
-        }  # fmt: skip
-        frame = pd.DataFrame(records, columns=list(rows.COLUMNS)).astype(rows.COLUMNS)
-        frame.to_parquet(folder / "rows.parquet")
-        (folder / "manifest.json").write_text(json.dumps(manifest))
-        return folder
+            },
+        )  # fmt: skip
+
+        def end(trial, left):
+            arm, rank = known[trial.arm], list(ARMS).index(known[trial.arm])
+            rng = np.random.default_rng([rank, trial.seed])
+            drawn = pictures(rng, "T" if rank < 2 else "difference")
+            found = [measured("cost/parameters", 1000 + 500 * rank, "cost", "count", "none")]
+            for metric, *how in METRICS:
+                value = 0.5 - 0.1 * rank + 0.02 * trial.seed + rng.normal(0, 0.005)
+                lacks = metric == "T/r2_linear" and trial.role != "arm"
+                found.append(measured(metric, None if lacks else value, *how))
+            if fail == "all" or (arm, trial.seed) in fail:
+                return Result("diverged", "loss is nan")
+            if pictured and trial.role != "reference":
+                left.write_records(
+                    [
+                        {"step": s, "epoch": s, "train/loss": 300 / s, "validation/elbo": 250 / s}
+                        for s in range(1, 6)
+                    ]
+                )
+                np.savez(left.pictures, **drawn)
+            return Result("done", measurements=found)
+
+        store, found, manifest = ran(given, tmp_path, end)
+        manifest["study"] |= changes
+        # what is drawn and tabled of costs is for `enrich` to add
+        found = [row for row in found if not row["metric"].startswith("cost/")]
+        collect.write(store, found, manifest)
+        return store.path
 
     return make
+
+
+def trial_of(manifest, arm, seed):
+    return next(t for t in manifest["trials"] if (t["arm"], t["seed"]) == (arm, seed))
+
+
+def kept_of(folder, arm, seed):
+    """The folder of a trial in a study's folder."""
+    return folder / "trials" / trial_of(manifests.load(folder), arm, seed)["trial"]
 
 
 def page_of(folder):
@@ -174,51 +238,57 @@ def tuning_of(arms, **changes):
     } | changes  # fmt: skip
 
 
+SETTINGS = (("model", "hidden"), ("trainer", "batch_size"), ("trainer", "halve_every"))
+"""What the factors of a crossing change, in their order: section and option."""
+
+
 @pytest.fixture
-def crossed(study):
-    """A study crossed from `factors` with one baseline; `lacks` holds arms without values."""
+def crossed(tmp_path):
+    """A study crossed from `factors` with one baseline; `lacks` holds arms without values.
+
+    Of what the harness collects, `changes` replaces entries of the manifest's study; trials of
+    tuning are added whose numbers belong nowhere on the page.
+    """
 
     def make(factors=FACTORS, seeds=(1, 2, 3), lacks=(), **changes):
-        rng, records, trials = np.random.default_rng(3), [], []
-        arms = {
-            "-".join(cell): {
-                "role": "arm", "summary": " ".join(cell), "differs": {"model.form": cell[0]},
-                "levels": dict(zip(factors, cell, strict=True)),
-            }
-            for cell in itertools.product(*factors.values())
-        }  # fmt: skip
-        first, *_, last = arms
-        arms["plain"] = {"role": "baseline", "summary": "", "differs": {}}
+        first, *_, last = map("-".join, itertools.product(*factors.values()))
+        declared = {
+            "data": {"train": "fashion_mnist", "transfer": ["mnist"]},
+            "model": SHARED["model"] | {"latent_transform": "additive", "coherence": "kl"},
+            "factors": {
+                factor: {level: {section: {option: 10 + i}} for i, level in enumerate(levels)}
+                for (factor, levels), (section, option) in zip(
+                    factors.items(), SETTINGS, strict=False
+                )
+            },
+            "baselines": {"plain": {"model": MODELS["plain"]}},
+            "seeds": list(seeds),
+            "primary": contrast(last, first, "knn/mnist"),
+        }
+        given = resolved(tmp_path, SHARED | declared)
+        rng = np.random.default_rng(3)
         own = {seed: rng.normal(0, 0.1) for seed in seeds}
-        for rank, (name, arm) in enumerate(arms.items()):
-            for seed in seeds:
-                key = f"{rank}-{seed}"
-                value = 0.5 + 0.01 * rank + own[seed] + rng.normal(0, 0.001)
-                trials.append(
-                    {
-                        "trial": key, "arm": name, "role": arm["role"], "seed": seed,
-                        "stage": "confirm", "status": "failed" if name in lacks else "done",
-                        "reason": "", "steps": 5, "curve": None, "pictures": None,
-                    }
-                )  # fmt: skip
-                trials.append(trials[-1] | {"stage": "tune", "seed": 1000, "status": "pruned"})
-                for stage, split in (("confirm", "test"), ("tune", "validation")):
-                    records.append(
-                        ("study", name, arm["role"], seed, stage, "done", key, f"e{key}",
-                         "knn/mnist", value if stage == "confirm" else 77.0, "accuracy", "higher",
-                         "f", split)
-                    )  # fmt: skip
-                if name in lacks:
-                    del records[-2]
-        folder = study(
-            arms=arms, factors=factors, seeds=list(seeds), secondary=[],
-            primary=contrast(last, first, "knn/mnist"), **changes,
-        )  # fmt: skip
-        manifest = json.loads((folder / "manifest.json").read_text()) | {"trials": trials}
-        (folder / "manifest.json").write_text(json.dumps(manifest))
-        frame = pd.DataFrame(records, columns=list(rows.COLUMNS)).astype(rows.COLUMNS)
-        frame.to_parquet(folder / "rows.parquet")
-        return folder
+        values = {
+            (name, seed): 0.5 + 0.01 * rank + own[seed] + rng.normal(0, 0.001)
+            for rank, name in enumerate(given.setups)
+            for seed in seeds
+        }
+
+        def end(trial, left):
+            if trial.arm in lacks:
+                return Result("failed", "it broke")
+            value = values[trial.arm, trial.seed]
+            return Result(
+                "done", measurements=[measured("knn/mnist", value, "knn", "accuracy", "higher")]
+            )
+
+        store, found, manifest = ran(given, tmp_path, end)
+        manifest["study"] |= changes
+        tune = {"stage": "tune", "seed": 1000, "status": "pruned"}
+        manifest["trials"] += [trial | tune for trial in manifest["trials"]]
+        tune = {"stage": "tune", "value": 77.0, "split": "validation"}
+        collect.write(store, [*found, *(row | tune for row in found)], manifest)
+        return store.path
 
     return make
 
@@ -233,7 +303,8 @@ def enrich(folder, arms=("new", "old")):
     found, rng, records = manifest["study"], np.random.default_rng(5), []
     for name in arms:
         found["arms"][name]["claims"] = ["inverse", "abelian"]
-    for trial in manifest["trials"]:
+    order = list(found["arms"])
+    for trial in sorted(manifest["trials"], key=lambda trial: order.index(trial["arm"])):
         told = {f"label_efficiency/affnist/{n}": 0.1 * np.log10(n) for n in (10, 100, 1000)}
         told |= {"cost/seconds": 3.0, "cost/parameters": 1e6}
         told |= dict.fromkeys(LAWS, 0.25 if trial["arm"] in arms else np.nan)
@@ -242,8 +313,8 @@ def enrich(folder, arms=("new", "old")):
         for metric, value in told.items():
             value *= 1 + 0.1 * rng.random()
             records.append(first.assign(metric=metric, value=value, unit="share", fingerprint="g"))
-        if trial["arm"] in arms:
-            file = folder / "trials" / trial["trial"] / "pictures.npz"
+        if trial["arm"] in arms and trial["pictures"]:
+            file = folder / trial["pictures"]
             kept = dict(np.load(file))
             some = rng.integers(0, 256, (24, 12, 12), dtype=np.uint8)
             shared = kept["reconstruction_input"]

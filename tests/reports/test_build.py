@@ -23,7 +23,7 @@ from reports import build, rows
 from reports.build import main
 from reports.page.page import REPORT
 from reports.sections import SECTIONS
-from tests.reports.fabricated import ATTACK, Page, enrich, page_of
+from tests.reports.fabricated import ATTACK, Page, contrast, enrich, kept_of, page_of
 
 SOME = ("Accuracy by number", "against cost", "Residuals of laws", "two dimensions", "by candidate",
         "rank correlation", "Interpolations by", "Path of T by", "x, x_1 and x_2")  # fmt: skip
@@ -34,7 +34,7 @@ def alts_of(folder):
 
 
 def test_the_page_is_whole_and_needs_nothing_else(study):
-    folder = study()
+    folder = study(secondary=[contrast("new", "plain", "T/r2_linear")])
     page = page_of(folder)
     for part in (
         "Is the new form better?",
@@ -43,7 +43,7 @@ def test_the_page_is_whole_and_needs_nothing_else(study):
         "What this does not show",
         "new has 1,000 parameters and old 1,500",
         "cannot go below 0.25",
-        "T/r2 does not apply to plain",
+        "T/r2_linear does not apply to plain",
         "Every trial ended as planned",
         "Data: the small subset here",
         "python -m bench.run study=study",
@@ -60,7 +60,7 @@ def test_the_page_is_whole_and_needs_nothing_else(study):
     assert {address[1:] for address in inside} <= targets
     others = {link["href"] for link in page.all("a")} - set(inside)
     assert all((folder / address).is_file() for address in others)
-    assert "trials/new-1/curve.jsonl" in others
+    assert (kept_of(folder, "new", 1) / "curve.jsonl").relative_to(folder).as_posix() in others
     assert "url(" not in (folder / "report.html").read_text()
 
 
@@ -149,11 +149,11 @@ def test_one_seed_has_no_interval_and_says_so(study):
 
 def test_damaged_files_of_trials_are_named_and_the_rest_is_shown(study):
     folder = study()
-    (folder / "trials/new-1/pictures.npz").write_bytes(b"PK\x03\x04 torn")
-    np.savez(folder / "trials/old-1/pictures.npz", samples=np.zeros((2, 3)))
-    with (folder / "trials/plain-3/curve.jsonl").open("a") as file:
+    (kept_of(folder, "new", 1) / "pictures.npz").write_bytes(b"PK\x03\x04 torn")
+    np.savez(kept_of(folder, "old", 1) / "pictures.npz", samples=np.zeros((2, 3)))
+    with (kept_of(folder, "plain", 3) / "curve.jsonl").open("a") as file:
         file.write('\n{"step": 6, "trai')
-    (folder / "trials/new-2/curve.jsonl").unlink()
+    (kept_of(folder, "new", 2) / "curve.jsonl").unlink()
     page = page_of(folder)
     assert "pictures of new, seed 1: cannot be read" in page.text
     assert "pictures of old, seed 1: samples is float64 (2, 3); must be uint8, N H W" in page.text

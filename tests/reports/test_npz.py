@@ -17,7 +17,7 @@ import pytest
 from reports import npz
 from reports.files import load_curves, load_one_seed
 from reports.manifest import load
-from tests.reports.fabricated import page_of
+from tests.reports.fabricated import kept_of, page_of
 
 SAVE = {"stored": np.savez, "deflated": np.savez_compressed}
 METRIC = "knn/affnist"
@@ -87,7 +87,7 @@ def deflate(path):
 
 def test_bits_flipped_in_pictures_cost_no_more_than_them(study):
     folder = study()
-    manifest, path = load(folder), folder / "trials/new-1/pictures.npz"
+    manifest, path = load(folder), kept_of(folder, "new", 1) / "pictures.npz"
     named = 0
     for damaged in flips(deflate(path), 41):
         path.write_bytes(damaged)
@@ -101,7 +101,7 @@ def test_bits_flipped_in_pictures_cost_no_more_than_them(study):
 
 def test_bits_flipped_in_a_curve_cost_no_more_than_its_rest(study):
     folder = study()
-    manifest, path = load(folder), folder / "trials/new-1/curve.jsonl"
+    manifest, path = load(folder), kept_of(folder, "new", 1) / "curve.jsonl"
     others = len(load_curves(folder, manifest)[0].query("arm != 'new'"))
     for damaged in flips(path.read_bytes(), 1):
         path.write_bytes(damaged)
@@ -116,7 +116,7 @@ def test_bits_flipped_in_a_curve_cost_no_more_than_its_rest(study):
 )
 def test_a_hostile_line_of_a_curve_is_left_out(study, line):
     folder = study()
-    with (folder / "trials/new-1/curve.jsonl").open("a") as file:
+    with (kept_of(folder, "new", 1) / "curve.jsonl").open("a") as file:
         file.write(f"\n{line}\n")
     curves, _ = load_curves(folder, load(folder))
     assert set(curves.query("arm == 'new' and seed == 1").step) == {1, 2, 3, 4, 5}
@@ -137,13 +137,14 @@ def flip(path, place):
 def test_the_page_is_built_and_names_what_is_damaged(study, place):
     folder = kept_by_original(study())
     assert "over seeds and originals" in page_of(folder).text
+    kept = kept_of(folder, "new", 1)
     for name in ("pictures.npz", "clusters.npz", "curve.jsonl"):
-        flip(folder / "trials/new-1" / name, place)
+        flip(kept / name, place)
     text = page_of(folder).text
     assert "pictures of new, seed 1: cannot be read" in text
     assert "curve of new, seed 1: cannot be read" in text  # no text any more
     assert "the bootstrap draws seeds alone" in text
-    assert "new-1/clusters.npz: cannot be read" in text
+    assert f"{kept.name}/clusters.npz: cannot be read" in text
 
 
 def member(head, content=b""):

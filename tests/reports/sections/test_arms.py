@@ -23,7 +23,9 @@ def test_many_arms_go_down_the_page(crossed):
         assert [line[0].text for line in table.rows] == list(found["arms"])
         assert table.rows[-1][0].kind == "baseline"
         assert {len(line) for line in table.rows} == {len(table.header)}
-    assert [cell.text for cell in table.header[1:3]] == ["summary", "model.form"]
+    differ = list(found["arms"]["s0-b0-h0"]["differs"])
+    assert "model.hidden" in differ
+    assert [cell.text for cell in table.header[1 : 2 + len(differ)]] == ["summary", *differ]
     assert metrics.rows[0][1].text.startswith("0.")
 
 

@@ -25,7 +25,7 @@ def test_data_and_sizes_of_arms_are_among_the_facts_and_limits(study):
     manifest["study"]["arms"]["new"] |= {"train": "mnist", "latent_dim": 100}
     facts = dict(head.facts(manifest))
     assert facts["data"].startswith("train mnist, fashion_mnist, ")
-    assert facts["latent size"] == "100, 10"
+    assert facts["latent size"] == "100, 10, 784"  # the last is the number of pixels
     (folder / "manifest.json").write_text(json.dumps(manifest))
     assert "Nothing beyond mnist and fashion_mnist, this budget" in page_of(folder).text
 

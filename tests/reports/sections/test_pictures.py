@@ -9,7 +9,7 @@ import numpy as np
 from reports import files, panels
 from reports import manifest as manifests
 from reports.sections import pictures as galleries_of
-from tests.reports.fabricated import enrich
+from tests.reports.fabricated import enrich, kept_of
 
 
 def test_the_transfer_panel_holds_the_triplet_and_the_guide(study):
@@ -26,7 +26,7 @@ def test_the_transfer_panel_holds_the_triplet_and_the_guide(study):
 
     png = base64.b64decode(transfer.strips[0].figure.uri.split(",")[1])
     panel = np.round(imread(BytesIO(png))[..., :3] * 255).astype(int)
-    with np.load(folder / "trials/new-1/pictures.npz") as kept:
+    with np.load(kept_of(folder, "new", 1) / "pictures.npz") as kept:
         source, forward = kept["transfer_source"], kept["transfer_forward"]
     # pictures are enlarged threefold within a border of 2 pixels, so 12 pixels take 40
     assert panel[2 : 2 + 36 : 3, 2 : 2 + 36 : 3, 0][:, :6].tolist() == source[0][:, :6].tolist()
