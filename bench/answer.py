@@ -51,14 +51,35 @@ class Said:
         """Print it; what went wrong first."""
         for line in self.bad:
             console.print(line)
-        for watcher, why in watched.missed:
-            console.print(f"{watcher.name} was not told of this run: {why}\n{watcher.remedy}")
+        for note in filter(None, (watcher.note for watcher in watched.watchers)):
+            console.print(note)
+        for watcher, why in watched.problems.items():
+            told = f"{watcher.name} was not told of this run: {why}\n{watcher.remedy}"
+            console.print(told if watcher.remedy else f"{watcher.name} failed: {why}")
         console.print(f"\n{question}")
         console.print(self.sentence, style="bold")
         if self.sensitivity:
             console.print(self.sensitivity)
         if self.warning:
             console.print(f"({self.warning})")
+
+
+def replaced(progress: Progress) -> str:
+    """What the report that is there has and this execution has not, in words; empty: nothing."""
+    try:
+        told = json.loads((progress.store.path / "manifest.json").read_text())["study"]
+        arms = [name for name in told["arms"] if name not in progress.study.setups]
+        seeds = [seed for seed in told["seeds"] if seed not in progress.study.seeds]
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+    lost = [f"{what} {', '.join(map(str, names))}" for what, names in
+            (("the arms", arms), ("the seeds", seeds)) if names]  # fmt: skip
+    if not lost:
+        return ""
+    return (
+        f"note: the report in {progress.store.path} has {' and '.join(lost)}, which this command "
+        "leaves out; their trials stay, the report is made anew (name=OTHER keeps both)"
+    )
 
 
 def collect(progress: Progress, command: str) -> None:
@@ -91,12 +112,12 @@ def inputs(progress: Progress, command: str, told: object) -> str:
             "study": progress.study.model_dump(mode="json"),
             "command": command,
             "trials": [
-                (e.trial.evaluation_key, e.result.status, e.result.reason)
+                (e.trial.evaluation_key, e.result.status, e.result.reason, e.result.unmeasured)
                 for e in progress.endings()
             ],
             "environment": machine.describe(progress.study, progress.world),
-            "source": source_digests([__name__, "reports.build"]),
-            "page": {str(path): _sha256(path) for path in _page_files()},
+            "source": source_digests([__name__, "bench.driver", "reports.build"]),
+            "page": _page_files(),
             "tracking": told,
         }
     )
@@ -127,6 +148,7 @@ def build(progress: Progress, known: str, watched: Guarded) -> Said:
         known: `inputs`.
         watched: who is told; they have been told of the trials.
     """
+    from bench.watch.tuning_figures import draw
     from reports.build import build as build_report
 
     store = progress.store
@@ -142,7 +164,7 @@ def build(progress: Progress, known: str, watched: Guarded) -> Said:
         "FAILED" if said.bad else "FINISHED",
         [*documents, *_figures(built, store)],
         _headline(built),
-        progress.searches,
+        [(search, draw(search, store.figures)) for search in progress.searches],
     )
     watched.tell(lambda watcher: watcher.ends(end))
     if not watched.missed:
@@ -162,6 +184,8 @@ def _bad(progress: Progress) -> Iterator[str]:
     counts: Counter[str] = Counter()
     for ending in progress.endings():
         status = ending.result.status
+        for metric, why in ending.result.unmeasured.items():
+            yield f"not measured: {ending.trial.name}: {metric}: {why}"
         if status in ("done", "pruned"):
             continue
         counts[status] += 1
@@ -188,12 +212,13 @@ def _headline(built: Built) -> dict[str, float]:
     return {f"primary/{name}": float(v) for name, v in values.items() if v is not None}
 
 
-def _page_files() -> list[Path]:
-    """What the report is made with besides its code: templates, style, script."""
+def _page_files() -> dict[str, str]:
+    """What the report is made with besides its code - templates, style, script -> its SHA-256."""
     import reports
 
-    (folder,) = reports.__path__
-    return sorted(p for p in Path(folder).rglob("*") if p.suffix in (".j2", ".css", ".js"))
+    folder = Path(*reports.__path__)
+    files = (path for path in folder.rglob("*") if path.suffix in (".j2", ".css", ".js"))
+    return {path.relative_to(folder).as_posix(): _sha256(path) for path in files}
 
 
 def _sha256(path: Path) -> str:

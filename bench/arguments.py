@@ -5,23 +5,22 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable
-from typing import Any
 
 from bench.study.problems import Problem
-from bench.study.tree import Tree, merge, nest
+from bench.study.text import reason, unreadable, value
+from bench.study.tree import Tree, flatten, merge, nest
 
 
 def parse(arguments: Iterable[str], problems: list[Problem]) -> tuple[Tree, list[str]]:
     """(tree, deletions) of ``key.sub=value`` arguments.
 
-    Values are YAML (lists, quotes, null); ``+key=`` and ``++key=`` mean ``key=``; ``~key`` deletes.
+    Values are words, numbers, true, false, null, or YAML's lists, mappings and quotes (see
+    `bench.study.text.value`); ``+key=`` and ``++key=`` mean ``key=``; ``~key`` deletes.
 
     Args:
         arguments: of the command line.
         problems: is added what is neither of them.
     """
-    from omegaconf import OmegaConf  # slow to import, and --help needs none of it
-
     tree: Tree = {}
     deletions = []
     for argument in arguments:
@@ -34,46 +33,10 @@ def parse(arguments: Iterable[str], problems: list[Problem]) -> tuple[Tree, list
             problems.append(Problem(argument, "is not of the form key=value"))
             continue
         try:
-            value = plain(OmegaConf.from_dotlist([f"value={text}"]))["value"]
+            tree = merge(tree, nest(key, value(text)))
         except unreadable() as error:
             problems.append(Problem(key, f"cannot read the value {text!r}: {reason(error)}"))
-            continue
-        tree = merge(tree, nest(key, value))
     return tree, deletions
-
-
-def unreadable() -> tuple[type[Exception], ...]:
-    """What reading text as YAML may raise."""
-    import yaml
-    from omegaconf.errors import OmegaConfBaseException
-
-    return (
-        OSError,
-        ValueError,  # not UTF-8; a number or a date that YAML's grammar lets through
-        TypeError,  # what JSON does not have
-        RecursionError,
-        yaml.YAMLError,
-        OmegaConfBaseException,
-    )
-
-
-def plain(config: Any) -> Any:
-    """Interpolations resolved; only what JSON has: a key is text, no dates, no bytes."""
-    from omegaconf import OmegaConf
-
-    return json.loads(json.dumps(OmegaConf.to_container(config, resolve=True)))
-
-
-def reason(error: Exception) -> str:
-    """Why text could not be read, in one line."""
-    import yaml
-
-    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark:
-        mark = error.problem_mark
-        return f"{error.problem} (line {mark.line + 1}, column {mark.column + 1})"
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    return " ".join(str(error).split())
 
 
 def split(arguments: Iterable[str]) -> tuple[list[str], list[str]]:
@@ -96,3 +59,10 @@ def texts(pairs: Iterable[str], names: Iterable[str]) -> tuple[dict[str, str], l
         else:
             rest.append(pair)
     return found, rest
+
+
+def understood(arguments: Iterable[str]) -> list[str]:
+    """What was understood of the pairs of a command line, a line each, values as JSON."""
+    tree, deletions = parse(arguments, [])
+    lines = [f"{path} = {json.dumps(v, ensure_ascii=False)}" for path, v in flatten(tree).items()]
+    return [*lines, *(f"{path} is left out" for path in deletions)]

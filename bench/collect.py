@@ -144,10 +144,10 @@ def _arms(study: Study, endings: Sequence[Ending]) -> dict[str, schema.ArmEntry]
         }
         if setup.levels:
             arms[name]["levels"] = dict(setup.levels)
-        form = model.get("latent_transform")
-        if form is not None:
-            made = registry.latent_transforms.build(form, model["latent_dim"])
-            arms[name]["claims"] = sorted(made.claims)
+        for part in parts(model):
+            if part.plugins is registry.latent_transforms:
+                made = registry.latent_transforms.build(part.reference, arms[name]["latent_dim"])
+                arms[name]["claims"] = sorted(made.claims)
     for ending in endings:
         for measured in ending.result.measurements:
             if measured["name"] == "cost/parameters" and measured["value"] is not None:
@@ -175,10 +175,11 @@ def _parts(study: Study) -> list[schema.PartEntry]:
                 },
             )
             part["arms"].append(setup.name)
-    # the model with the most parts says their order
+    # in the order of the models with more parts first, then what only others have
     models = {setup.config["model"]["name"] for setup in study.setups.values()}
     declared = [list(registry.models.get(name).parts) for name in sorted(models)]
-    order = [o for options in sorted(declared, key=len, reverse=True) for o in options] + ["family"]
+    options = [o for options in sorted(declared, key=len, reverse=True) for o in options]
+    order = [*dict.fromkeys(options), "family"]
     return [found[key] for key in sorted(found, key=lambda key: order.index(key[0]))]
 
 
@@ -235,7 +236,13 @@ def _trial(ending: Ending, store: Store) -> schema.TrialEntry:
         "stage": trial.stage,
         "status": ending.result.status,
         "reason": ending.result.reason,
-        "notes": list(ending.result.notes),
+        "notes": [
+            *ending.result.notes,
+            *(
+                f"{metric} measured nothing: {why}"
+                for metric, why in ending.result.unmeasured.items()
+            ),
+        ],
         "steps": trial.steps,
         "curve": relative(folder.curve),
         "pictures": relative(folder.pictures),

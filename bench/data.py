@@ -9,6 +9,7 @@ from pathlib import Path
 from bench.arguments import split, texts
 from bench.console import console
 from tvae import data
+from tvae.files import expanded
 from tvae.registry import BrokenPlugin, unknown_name
 
 USAGE = """\
@@ -67,7 +68,7 @@ def _read(command: str, words: list[str]) -> tuple[str, Path | None, dict[str, i
         if not value.isdecimal():
             raise ValueError(f"{key}={value} must be a whole number")
     options = {key: int(value) for key, value in pairs.items()}
-    return "".join(wanted), None if root is None else Path(root).expanduser(), options
+    return "".join(wanted), None if root is None else expanded(root), options
 
 
 def _list(root: Path | None) -> None:

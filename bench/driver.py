@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,9 +21,10 @@ from bench.store import Store, owned
 from bench.study.problems import ConfigError, Problem
 from bench.study.schema import Execution
 from bench.study.setup import Study
+from bench.study.text import dump
 from bench.watch.base import End, Guarded
 from bench.watch.display import Display, duration
-from bench.watch.mlflow_runs import MLflowRuns
+from bench.watch.mlflow_runs import MLflowRuns, address
 from bench.watch.optuna_file import OptunaFile
 from tvae import registry
 from tvae.faultpoints import reach
@@ -68,9 +70,10 @@ class Session:
         self.started = time.monotonic()
         self.store = Store(Path(self.execution.runs), self.study.name)
         tracking = self.execution.tracking
+        self.address = address(tracking)
         self.watched = Guarded(
             Display(self.console),
-            *([MLflowRuns(self.study, self.store, self.command, tracking.uri)]
+            *([MLflowRuns(self.study, self.store, self.command, self.address)]
               if tracking.enabled else []),
             OptunaFile(self.store.path / "optuna.db", self.study),
         )  # fmt: skip
@@ -103,8 +106,6 @@ class Session:
             return self._run()
 
     def _run(self) -> int:
-        import yaml
-
         from bench.execute.interrupts import Interrupted
         from bench.watch.dry_run import opening, remark_on_seeds
 
@@ -112,8 +113,10 @@ class Session:
         self.console.print(opening(self.study, self.progress, todo))
         for line in remark_on_seeds(self.study):
             self.console.print(line)
+        if note := answer.replaced(self.progress):
+            self.console.print(note)
         study = self.study.model_dump(mode="json")
-        self.store.write("study.yaml", yaml.safe_dump(study, sort_keys=False))
+        self.store.write("study.yaml", dump(study))
         try:
             time_is_up = self._work_off(todo)
         except Interrupted:
@@ -152,8 +155,8 @@ class Session:
         executor = LocalExecutor(min(workers, len(todo)), None if hours is None else hours * 3600)
         self.dropped, self.too_long = set(), []
         events = executor.run(self._jobs(todo))
-        self.watched.tell(lambda watcher: watcher.batch(todo, metric))
-        try:
+        # an interrupt may come at any point
+        with closing(events), self._watching(todo, metric):
             for event in events:
                 self._happens(event)
                 if isinstance(event, Recorded):
@@ -163,9 +166,6 @@ class Session:
                         executor.cancel(trial)
                 elif isinstance(event, Finished):
                     self._finished(Ending(event.trial, event.result))
-        finally:
-            self.watched.tell(lambda watcher: watcher.rest())
-            events.close()
         return bool(self.too_long)
 
     def _jobs(self, todo: list[Trial]) -> Iterator[Job]:
@@ -202,6 +202,15 @@ class Session:
 
     # --- who looks on ---------------------------------------------------------------------------
 
+    @contextmanager
+    def _watching(self, todo: list[Trial], metric: str) -> Iterator[None]:
+        """Within: whoever looks on is told of a batch."""
+        try:
+            self.watched.tell(lambda watcher: watcher.batch(todo, metric))
+            yield
+        finally:
+            self.watched.tell(lambda watcher: watcher.rest())
+
     def _happens(self, event: Event) -> None:
         self.watched.tell(lambda watcher: watcher.happens(event))
         # opening what is told takes seconds: when the workers are busy
@@ -223,8 +232,8 @@ class Session:
 
     def _answer(self, time_is_up: bool) -> int:
         """Rows, report, and what came out; returns the exit status."""
-        tracking = self.execution.tracking.model_dump()
-        known = answer.inputs(self.progress, self.command, tracking)
+        told = {**self.execution.tracking.model_dump(), "uri": self.address}
+        known = answer.inputs(self.progress, self.command, told)
         said = answer.recall(self.store, known)
         if said is None:
             answer.collect(self.progress, self.command)

@@ -6,11 +6,11 @@ import argparse
 import sys
 import traceback
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from bench.console import console
 from bench.plug.kinds import Request, add, check_options, known_kind, matches
+from tvae.files import expanded
 from tvae.registry import unknown_name
 
 USAGE = """\
@@ -76,7 +76,7 @@ def read(arguments: Sequence[str]) -> tuple[list[str], dict[str, Any]]:
 
 def _request(command: str, words: list[str]) -> Request:
     names, options = read(words)
-    kind, folder = options.pop("kind", None), Path(str(options.pop("folder", "."))).expanduser()
+    kind, folder = options.pop("kind", None), expanded(str(options.pop("folder", ".")))
     if kind is not None:
         known_kind(kind)
     expected = {"list": 0, "new": 2}.get(command, 1)

@@ -1,12 +1,13 @@
 """Runs a study: ``python -m bench.run study=NAME key=value ...``.
 
-Exit status: 0 all trials done; 1 a trial failed or diverged (the study went on), or the disk is
-full; 2 bad input, said before any computing; 3 the study is being run by somebody else; 4 the time
-given by max_hours is up; 130 or 143 interrupted.
+Exit status: 0 all trials done; 1 a trial failed or diverged or a metric broke (the study went
+on), or the disk is full; 2 bad input, said before any computing; 3 the study is being run by
+somebody else; 4 the time given by max_hours is up; 130 or 143 interrupted.
 """
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from collections.abc import Sequence
@@ -32,7 +33,7 @@ Run the same command again to continue; finished trials are never run twice.
   max_hours=8           start nothing that cannot be finished by then; trial_hours=1 for one trial
   max_trials=20000      leave to run more than 10,000 trials
   plugins=FILE.py       a plugin that is in no package (or a list of them); see bench.plugins
-  retry=failed          run failed and diverged trials again
+  retry=failed          run failed and diverged trials again, measure what was not measured
   tracking.enabled=false, tracking.uri=URI   MLflow
 """
 
@@ -43,20 +44,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not arguments or "--help" in arguments or "-h" in arguments:
         console().print(usage())
         return 0 if arguments else 2
-    from bench.driver import Session
+    # a notebook hands down a backend of its own, which nothing that runs here could import
+    os.environ["MPLBACKEND"] = "agg"
+    from bench.arguments import understood
     from bench.execute.interrupts import Interrupted, Interrupts
     from bench.store import Owned
-    from bench.study.problems import ConfigError
+    from bench.study.problems import ConfigError, Problem
     from bench.study.resolve import resolve
 
     errors = console(stderr=True)
+    said: set[Problem] = set()
+
+    def early(problem: Problem) -> None:
+        if problem not in said:
+            said.add(problem)
+            errors.print(f"error: {problem}")
+
     try:
         with Interrupts():
-            study, execution = resolve(arguments)
+            study, execution = resolve(arguments, early)
+            if execution.dry_run:
+                console().print("understood: " + "; ".join(understood(arguments)))
+            # what it needs takes seconds to import, and most mistakes have been found by now
+            from bench.driver import Session
+
             return Session(study, execution, f"python -m bench.run {shlex.join(arguments)}").run()
     except ConfigError as error:
         for problem in error.problems:
-            errors.print(f"error: {problem}")
+            early(problem)
         return 2
     except Owned as error:
         errors.print(f"error: {error}")

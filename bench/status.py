@@ -1,6 +1,7 @@
 """How a study stands: ``python -m bench.status study=NAME [key=value ...]``.
 
-Takes the arguments of ``bench.run``, since they decide which trials the study has; reads only.
+Takes the arguments of ``bench.run``, since they decide which trials the study has; reads only,
+but for ``sync``.
 
 - ``explain=KEY``: what has changed since the trial in that folder was made (a few digits do);
 - ``sync=true``: tells MLflow what it lacks, after it was down.
@@ -88,7 +89,7 @@ def sync(progress: Progress, tracking: Tracking, command: str) -> str:
     """
     from bench import answer
     from bench.watch.base import TOLD, Guarded
-    from bench.watch.mlflow_runs import MLflowRuns
+    from bench.watch.mlflow_runs import MLflowRuns, address
     from bench.watch.optuna_file import OptunaFile
 
     study, store = progress.study, progress.store
@@ -97,21 +98,27 @@ def sync(progress: Progress, tracking: Tracking, command: str) -> str:
     if not store.keys():
         raise ValueError(f"{store.path} has no trials")
     with owned(store.path):
+        # a driver may have ended more trials since; what it wrote must not be taken back
+        progress = Progress(study, progress.world, store)
         progress.advance()
-        runs = MLflowRuns(study, store, command, tracking.uri)
+        runs = MLflowRuns(study, store, command, address(tracking))
         try:
             runs.look()
         except Exception as error:  # a tracking server fails in as many ways as it is plugged
             raise ValueError(f"MLflow: {str(error).splitlines()[0]}") from error
-        told = [ending for ending in progress.endings() if ending.result.status in TOLD]
-        keys = {(ending.trial.evaluation_key, ending.result.status) for ending in told}
+        keys = {
+            (ending.trial.evaluation_key, ending.result.status)
+            for ending in progress.endings()
+            if ending.result.status in TOLD
+        }
         lacking = keys - runs.shown
         if runs.complete and not lacking:
             return f"MLflow has all {len(keys)} trials"
         watched = Guarded(runs, OptunaFile(store.path / "optuna.db", study))
         answer.collect(progress, command)
         watched.catch_up(progress)
-        known = answer.inputs(progress, command, tracking.model_dump())
+        told = {**tracking.model_dump(), "uri": address(tracking)}
+        known = answer.inputs(progress, command, told)
         answer.build(progress, known, watched)
         if runs in watched.problems:
             raise ValueError(f"MLflow: {watched.problems[runs]}")
@@ -136,6 +143,8 @@ def show(progress: Progress, console: Console) -> None:
         key, result = ending.trial.training_key, ending.result
         if result.status in ("diverged", "failed"):
             console.print(f"{result.status}: {ending.trial.name}: {result.reason} ({key})")
+        for metric, why in result.unmeasured.items():
+            console.print(f"not measured: {ending.trial.name}: {metric}: {why} ({key})")
         for note in result.notes:
             console.print(f"note: {ending.trial.name}: {note} ({key})")
     stale, old = _stale(progress)

@@ -79,6 +79,7 @@ class Result:
         measurements: what was measured.
         facts: ``seconds``, ``steps``, ``batch_size``, ``peak_mib`` of training.
         notes: what happened on the way, such as a corrupt checkpoint that was passed over.
+        unmeasured: metric -> why it measured nothing: it failed, and cost itself alone.
     """
 
     status: Status
@@ -87,6 +88,7 @@ class Result:
     measurements: list[Measured] = field(default_factory=list)
     facts: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    unmeasured: dict[str, str] = field(default_factory=dict)
 
 
 class TrialFolder:

@@ -26,6 +26,7 @@ from typing import Any
 from bench.console import console
 from tvae import registry
 from tvae.data import catalogue
+from tvae.files import expanded
 
 FALL = 1 / 3
 """By how much the held-out reconstruction loss must fall, as a share of its start."""
@@ -73,7 +74,7 @@ def _request(arguments: Sequence[str]) -> tuple[tuple[str, str, str], Path, int,
     from bench.plugins import read
 
     words, given = read(arguments)
-    out, steps = Path(str(given.pop("out", "triples"))), given.pop("steps", 60)
+    out, steps = expanded(str(given.pop("out", "triples"))), given.pop("steps", 60)
     data = str(given.pop("data", catalogue.names()[0]))
     catalogue.source(data)
     if given:

@@ -64,8 +64,10 @@ def build(folder: Path) -> Built:
 
 def fill(report: Report) -> list[Section]:
     """The sections that the page of a study has, in order."""
+    from reports.pen import own_matplotlib
     from reports.sections import SECTIONS
 
+    own_matplotlib()  # before a section draws with what imports it
     return [made for section in SECTIONS if (made := section(report)) is not None]
 
 
@@ -100,7 +102,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         names, runs = _settings(given.settings)
         if given.list:
-            print("\n".join(listing(Path(runs))) or f"no study in {runs!r}")
+            print("\n".join(listing(manifests.expanded(runs))) or f"no study in {runs!r}")
             return 0
         if not names:
             raise ValueError("which study? Say study=NAME; --list shows those there are")

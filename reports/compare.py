@@ -18,6 +18,7 @@ from urllib.parse import quote
 from reports.cells import Cell, Table, means_by_arm
 from reports.manifest import Manifest
 from reports.page.page import REPORT, page, replace
+from reports.pen import own_matplotlib
 from reports.report import load
 from reports.rows import confirmed
 from reports.sections.head import facts, tests
@@ -60,6 +61,7 @@ def compare(folders: Sequence[Path]) -> Path:
     Raises:
         ValueError: a study is named twice, or a file of one is missing or malformed.
     """
+    own_matplotlib()
     real = [folder.resolve() for folder in folders]
     twice = {folder for folder, path in zip(folders, real, strict=True) if real.count(path) > 1}
     if twice:

@@ -138,7 +138,15 @@ class Manifest(TypedDict):
 
 def studies(runs: str | Path = "runs") -> list[str]:
     """Names of the studies under `runs`: its folders that hold a manifest, sorted."""
-    return sorted(path.parent.name for path in Path(runs).glob("*/manifest.json"))
+    return sorted(path.parent.name for path in expanded(runs).glob("*/manifest.json"))
+
+
+def expanded(path: str | Path) -> Path:
+    """A path as a person types it: ``~`` is the home, which a shell leaves in ``runs=~/x``."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:  # there is no such home
+        return Path(path)
 
 
 def find(study: str | Path, runs: str | Path = "runs") -> Path:
@@ -147,7 +155,7 @@ def find(study: str | Path, runs: str | Path = "runs") -> Path:
     Raises:
         ValueError: there is no such study; the message lists those there are and a near match.
     """
-    for folder in (Path(runs) / study, Path(study)):
+    for folder in (expanded(runs) / study, expanded(study)):
         if (folder / "manifest.json").is_file():
             return folder
     known = studies(runs)

@@ -10,9 +10,13 @@ from __future__ import annotations
 import base64
 import io
 import math
+import os
+import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -20,7 +24,7 @@ from numpy.typing import NDArray
 
 from reports.manifest import StudyEntry
 from reports.study import MANY_ARMS
-from reports.words import short
+from reports.words import short, width
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -61,6 +65,25 @@ class Figure:
         return f"data:image/{self.kind};base64,{base64.b64encode(self.drawn).decode()}"
 
 
+def own_matplotlib() -> ModuleType:
+    """matplotlib, whatever backend the surroundings name.
+
+    A notebook hands its own down to the commands that it starts (``MPLBACKEND``), where it cannot
+    be imported. Nothing here is shown on a screen.
+    """
+    if "matplotlib" in sys.modules:
+        return sys.modules["matplotlib"]
+    named = os.environ.get("MPLBACKEND")
+    os.environ["MPLBACKEND"] = "agg"
+    import matplotlib
+
+    if named is None:
+        del os.environ["MPLBACKEND"]
+    else:
+        os.environ["MPLBACKEND"] = named
+    return matplotlib
+
+
 @contextmanager
 def chart(width: float, height: float, *, fitted: bool = True) -> Iterator[Canvas]:
     """A canvas in inches, under settings that make it deterministic and its text plain.
@@ -70,15 +93,16 @@ def chart(width: float, height: float, *, fitted: bool = True) -> Iterator[Canva
         height: likewise.
         fitted: find room for what is written beside the axes; they must be placed where not.
     """
-    import matplotlib as mpl
+    mpl = own_matplotlib()
     import seaborn as sns
     from matplotlib.figure import Figure as NewCanvas
 
     plain: dict[Any, Any] = {
         "svg.hashsalt": "report",
-        "svg.fonttype": "path",
+        # text stays text: a reader's fonts have letters that those here lack, such as 中
+        "svg.fonttype": "none",
         "text.parse_math": False,
-        "font.family": "DejaVu Sans",
+        "font.family": ["DejaVu Sans", "sans-serif"],
         "font.size": 9,
         "axes.labelsize": 9,
         "axes.titlesize": 9,
@@ -90,9 +114,12 @@ def chart(width: float, height: float, *, fitted: bool = True) -> Iterator[Canva
             ("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), INK
         ),
     }
-    with mpl.rc_context(), sns.axes_style("ticks"), mpl.rc_context(plain):
-        # 72 dots to the inch, as SVG is drawn
-        yield NewCanvas((width, height), dpi=72, layout="constrained" if fitted else None)
+    with mpl.rc_context(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        mpl.rcdefaults()  # a user's matplotlibrc changes nothing
+        with sns.axes_style("ticks"), mpl.rc_context(plain):
+            # 72 dots to the inch, as SVG is drawn
+            yield NewCanvas((width, height), dpi=72, layout="constrained" if fitted else None)
 
 
 @contextmanager
@@ -180,7 +207,7 @@ def annotated(
 
 def room(names: Sequence[str]) -> float:
     """Inches that tick labels take beside a heat map."""
-    return 0.4 + 0.075 * max(map(len, names), default=0)
+    return 0.4 + 0.075 * max(map(width, names), default=0)
 
 
 def logarithmic(axes: Axes) -> None:

@@ -18,7 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from reports.cells import Cell, Table
+from reports.manifest import expanded
 from reports.page.page import page, replace
+from reports.pen import own_matplotlib
+from reports.words import writable
 
 PAGE = "index.html"
 
@@ -105,6 +108,7 @@ def write(folder: Path) -> tuple[Path, list[str]]:
     Raises:
         ValueError: the folder holds no result, or a file that is none.
     """
+    own_matplotlib()
     triples = {triple.name: triple for triple in map(read, sorted(folder.glob("*-*-*.json")))}
     if not triples:
         raise ValueError(f"no FORM-DIVERGENCE-FAMILY.json in {folder}; bench.triple writes them")
@@ -160,7 +164,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if len(given) != 1 or given[0] in ("-h", "--help"):
         print(__doc__)
         return 0 if given and given[0] in ("-h", "--help") else 2
-    folder = Path(given[0])
+    writable()
+    folder = expanded(given[0])
     try:
         path, wrong = write(folder)
     except (ValueError, OSError) as error:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import math
 import re
+import sys
+import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import get_args
 
@@ -140,12 +143,32 @@ def short(name: str, most: int = 24) -> str:
 def two_lines(name: str, most: int) -> str:
     """A name on one line, or on two of at most `most` signs, broken between words if it can be."""
     plain = short(name, 2 * most)
-    if len(plain) <= most:
+    if width(plain) <= most:
         return plain
-    cut = max(plain.rfind(sign, 1, most) for sign in "-_ /") + 1 or most
-    return f"{plain[:cut]}\n{short(plain[cut:], most)}"
+    first = _fitting(plain, most)
+    cut = max(first.rfind(sign, 1) for sign in "-_ /") + 1 or len(first)
+    rest = plain[cut:]
+    return f"{plain[:cut]}\n{rest if width(rest) <= most else _fitting(rest, most - 1) + '…'}"
+
+
+def width(text: str) -> int:
+    """Columns that a text takes: two for a sign of Chinese, Japanese or Korean."""
+    return sum(1 + (unicodedata.east_asian_width(sign) in "WF") for sign in text)
+
+
+def _fitting(text: str, most: int) -> str:
+    """As much of the beginning of a text as fits into `most` columns."""
+    while width(text) > most:
+        text = text[:-1]
+    return text
 
 
 def stacked(path: str) -> str:
     """A dotted or slashed name, a part a line, so that columns stay narrow."""
     return "\n".join(short(part, 16) for part in re.split(r"(?<=[/.])", path) if part)
+
+
+def writable() -> None:
+    """Let standard output write what its encoding lacks as escapes: a report is no error."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")

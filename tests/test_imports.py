@@ -201,7 +201,11 @@ ABOVE = {
     "collect": ("execute", "watch", "driver", "answer"),
     "answer": ("driver",),
     "driver": (),
-}
+    "console": (
+        "study", "plan", "execute", "watch", "plug", "arguments", "store", "collect", "driver",
+        "answer",
+    ),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("room", ABOVE)
@@ -214,9 +218,19 @@ def test_inside_the_harness_it_is_study_plan_execute_driver_doors(room):
         assert not rooms & forbidden, f"{inside} imports {rooms & forbidden}"
 
 
+def test_every_module_of_the_harness_has_its_place():
+    there = {name.split(".")[1] for name in of("bench") if "." in name}
+    assert there == {*ABOVE, *DOORS}
+
+
 # --- names --------------------------------------------------------------------------------------
 
-KINDS = (registry.latent_transforms, registry.divergences, registry.families)
+KINDS = (
+    registry.latent_transforms,
+    registry.divergences,
+    registry.families,
+    registry.models,
+)
 PLUGINS = {name for plugins in KINDS for name in plugins.names()}
 METRICS = set(registry.metrics.names())
 DATASETS = set(data.names())
@@ -228,6 +242,9 @@ WORDS = {
         "coherence",
     },  # no direction, no inverse, no checkpoint kept; an option of a model
     "tvae/models/tvae.py": {"kl"},  # the term beta KL[q_phi(z_0|x), pi] of Eq. 3
+    "bench/data.py": {"pixels"},  # a column
+    "bench/plan/keys.py": {"tvae"},  # the library
+    "bench/triple.py": {"tvae"},  # the one model that has all three of them
     "bench/plan/trials.py": {"transfer"},  # the key data.transfer
     "bench/execute/trial.py": {"kl", "reconstruction"},  # two parts of the validation ELBO
     "bench/collect.py": {"cost"},  # the number of parameters, which the report shows of every arm

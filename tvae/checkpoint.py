@@ -18,7 +18,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from tvae.faultpoints import reach
-from tvae.files import write_atomically
+from tvae.files import expanded, write_atomically
 from tvae.models.base import Model, build
 
 WEIGHTS, CONFIG = "weights.safetensors", "model.json"
@@ -117,7 +117,7 @@ def load(folder: str | Path, device: str | torch.device = "cpu") -> Model:
     Raises:
         ValueError: the folder holds no trained model, or one of other shapes than it says.
     """
-    folder = Path(folder)
+    folder = expanded(folder)
     if not (folder / CONFIG).is_file() or not (folder / WEIGHTS).is_file():
         raise ValueError(
             f"{folder} holds no trained model: {CONFIG} and {WEIGHTS} are what a finished trial "

@@ -1,4 +1,4 @@
-"""Files that are whole or absent."""
+"""Files that are whole or absent, and paths as people type them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,20 @@ import os
 from pathlib import Path
 
 from tvae.faultpoints import reach
+
+
+def expanded(path: str | Path) -> Path:
+    """A path as a person types it, with ``~`` as the home: a shell leaves it in ``key=~/x``.
+
+    Raises:
+        ValueError: there is no such home.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise ValueError(
+            f"{path}: there is no home here that ~ could mean; write it out"
+        ) from error
 
 
 def write_atomically(path: Path, content: bytes) -> None:

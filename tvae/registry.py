@@ -26,6 +26,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Generic, TypeVar, cast, get_type_hints
 
+from tvae.files import expanded
+
 T = TypeVar("T")
 
 Reference = str | Mapping[str, Any]
@@ -318,7 +320,7 @@ def add_file(file: str | Path) -> None:
             (the cause is chained), or it holds no plugin.
         DuplicateName: another file of that name has been added.
     """
-    path = Path(file).expanduser().resolve()
+    path = expanded(file).resolve()
     if path in _FILES:
         return
     if not path.is_file():

@@ -89,7 +89,7 @@ class Factor:
     For options whose default another plugin or the study decides, such as a weight.
 
     Raises:
-        ValueError: an empty or infinite range, or one from 0 or below.
+        ValueError: an empty or infinite range, one from 0 or below, or one without 1, the default.
     """
 
     low: float
@@ -97,6 +97,7 @@ class Factor:
 
     def __post_init__(self) -> None:
         _check_range(self.low, self.high, positive=True)
+        _check_default(self.low, self.high, 1.0)
 
 
 Space = dict[str, Float | Int | Choice | Factor]

@@ -170,9 +170,13 @@ class ExecutorContract(ABC):
 
     def test_a_job_that_takes_too_long_fails(self, scene: Scene) -> None:
         """With the time that it had."""
-        waits = scene.jobs["waits"]
-        scene.release(8.0)
-        (result,) = self.results([waits], seconds=3.6)
+        events = self.executor(seconds=3.6).run([scene.jobs["waits"]])
+        assert isinstance(next(events), Started)
+        scene.reach()
+        scene.release(4.0)
+        *_, last = events
+        assert isinstance(last, Finished)
+        result = last.result
         assert (result.status, result.reason) == ("failed", "took longer than 0.001 hours")
 
     def test_the_number_of_workers_changes_no_result(self, scene: Scene, tmp_path: Path) -> None:

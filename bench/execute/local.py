@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import shutil
+import tempfile
 import threading
 import time
 from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 from math import inf
+from multiprocessing import process, util
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
@@ -37,12 +40,35 @@ PRELOAD = [
     "sklearn.model_selection",
     "sklearn.neighbors",
     "sklearn.pipeline",
+    "bench.execute.forkserver",
 ]
 """What the fork server has loaded when a trial starts."""
 
+LONGEST = 107 - len("/pymp-12345678/listener-12345678")
+"""Bytes of a temporary folder's path that leave room for multiprocessing's sockets on Linux."""
+
+SPARE = 4
+"""Bytes fewer that other systems than Linux take."""
 
 PATIENCE = 5.0
 """Seconds that a process has to leave a checkpoint when it is asked to stop."""
+
+
+def room_for_sockets() -> None:
+    """Where the temporary folder's path is long, let multiprocessing's sockets have one of ours.
+
+    A cluster's TMPDIR often is long. The folder is removed when this process ends.
+    """
+    config = process.current_process()._config  # type: ignore[attr-defined]  # where it looks
+    if "tempdir" in config or len(os.fsencode(tempfile.gettempdir())) <= LONGEST - SPARE:
+        return
+    for parent in ("/tmp", "/var/tmp", "/dev/shm", os.getcwd()):
+        if len(os.fsencode(parent)) <= LONGEST - SPARE and os.access(parent, os.W_OK | os.X_OK):
+            own = tempfile.mkdtemp(prefix="pymp-", dir=parent)
+            # not before its processes have ended, as multiprocessing itself does
+            util.Finalize(None, shutil.rmtree, args=(own, True), exitpriority=-100)
+            config["tempdir"] = own
+            return
 
 
 @dataclass
@@ -90,6 +116,7 @@ class LocalExecutor(Executor):
         self.workers, self.seconds = workers, seconds
         self.running: list[Worker] = []
         os.environ.update({name: os.environ.get(name, value) for name, value in MALLOC.items()})
+        room_for_sockets()
         self.context = multiprocessing.get_context("forkserver")
         self.context.set_forkserver_preload(PRELOAD)
 

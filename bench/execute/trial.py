@@ -15,11 +15,11 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -28,7 +28,7 @@ from bench.plan.trials import Trial
 from bench.store import Measured, Result, TrialFolder
 from tvae import checkpoint, data, registry
 from tvae.divergences.base import gaussian_kl
-from tvae.evaluation.base import Context
+from tvae.evaluation.base import Context, Direction
 from tvae.faultpoints import reach
 from tvae.files import write_atomically
 from tvae.models.base import Model, bernoulli_nll, build
@@ -64,6 +64,10 @@ def seldom(emit: Emit) -> Callable[[str, int, int], None]:
             emit((what, done, total))
 
     return progress
+
+
+class Exploded(ArithmeticError):
+    """A measurement is infinite: so is what the model made of the images."""
 
 
 class Stopped(BaseException):
@@ -120,19 +124,23 @@ def main(
     files.traceback.unlink(missing_ok=True)
     try:
         result = run(trial, files, sources, keep, emit, Stop())
-    except Diverged as error:
+    except (Diverged, Exploded) as error:
         result = Result("diverged", str(error), trial.evaluation_key)
     except Stopped:
         result = Result("interrupted", "was asked to stop", trial.evaluation_key)
     except Exception as error:  # the boundary of the process: a crash costs this trial alone
-        if isinstance(error, OSError) and error.errno in FULL:
+        if _is_full(error):
             raise
         write_atomically(files.traceback, traceback.format_exc().encode())
         result = Result("failed", _reason(error), trial.evaluation_key)
     files.write_result(result)
 
 
-def _reason(error: Exception) -> str:
+def _is_full(error: BaseException) -> bool:
+    return isinstance(error, OSError) and error.errno in FULL
+
+
+def _reason(error: BaseException) -> str:
     """The error in a line; torch's own for memory on a CPU is a mere RuntimeError."""
     text = f"{type(error).__name__}: {error}"
     memory = isinstance(error, MemoryError | torch.cuda.OutOfMemoryError)
@@ -151,6 +159,7 @@ def run(
 
     Raises:
         Diverged: the loss was not finite.
+        Exploded: a measurement is infinite.
         Stopped: it was asked to.
     """
     device = torch.device(trial.device)
@@ -178,21 +187,16 @@ def run(
         progress=seldom(emit),
     )
     measurements: list[Measured] = []
+    unmeasured: dict[str, str] = {}
     for name, settings in trial.metrics.items():
         reach("metric/begin")
-        metric = registry.metrics.make(name, **settings)
-        for found in metric(context) if metric.applies_to(model) else []:
-            # JSON has no NaN; None says "not applicable"
-            value = float(found.value) if np.isfinite(found.value) else None
-            measurements.append(
-                {
-                    "name": found.name,
-                    "value": value,
-                    "unit": found.unit,
-                    "direction": found.direction,
-                    "source": name,
-                }
-            )
+        try:
+            measurements += _measured(name, settings, context, {m["name"] for m in measurements})
+        except (Exception, SystemExit) as error:  # a metric may fail in any way
+            if isinstance(error, Exploded | MemoryError) or _is_full(error):
+                raise
+            unmeasured[name] = _reason(error)
+            write_atomically(files.traceback, traceback.format_exc().encode())
     if trial.stage == "confirm" and model.generates:
         _write_arrays(files.pictures, pictures(context))
     if context.outcomes:
@@ -200,12 +204,57 @@ def run(
     if keep != "all":
         for path in files.path.glob("step-*.safetensors"):
             path.unlink()
-    if keep == "none" and model.trains:
+    if keep == "none" and model.trains and not unmeasured:  # or it can be measured again
         (files.path / FACTS).unlink()
         (files.path / checkpoint.WEIGHTS).unlink()
     facts.setdefault("seconds", 0.0)
     facts["evaluation_seconds"] = time.perf_counter() - started
-    return Result("done", evaluation=trial.evaluation_key, measurements=measurements, facts=facts)
+    return Result(
+        "done",
+        evaluation=trial.evaluation_key,
+        measurements=measurements,
+        facts=facts,
+        unmeasured=unmeasured,
+    )
+
+
+def _measured(
+    name: str, settings: Mapping[str, Any], context: Context, known: set[str]
+) -> list[Measured]:
+    """What a metric gives.
+
+    Args:
+        name: of the metric.
+        settings: of the metric.
+        context: what it measures.
+        known: names of measurements that other metrics gave.
+
+    Raises:
+        Exploded: a number that has a better side is infinite.
+        ValueError: a name comes twice, or a direction is none.
+    """
+    metric = registry.metrics.make(name, **settings)
+    out: list[Measured] = []
+    for found in metric(context) if metric.applies_to(context.model) else []:
+        if found.name in known:
+            raise ValueError(f"the name {found.name} comes twice")
+        known.add(found.name)
+        if found.direction not in get_args(Direction):
+            raise ValueError(f"the direction of {found.name} is {found.direction!r}")
+        value = float(found.value)
+        if np.isinf(value) and found.direction != "none":
+            raise Exploded(f"{found.name} is {value}")
+        out.append(
+            {
+                "name": str(found.name),
+                # JSON has no NaN; None says "not applicable"
+                "value": value if np.isfinite(value) else None,
+                "unit": str(found.unit),
+                "direction": found.direction,
+                "source": name,
+            }
+        )
+    return out
 
 
 def _write_arrays(path: Path, arrays: dict[str, Any]) -> None:

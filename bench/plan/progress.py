@@ -89,11 +89,14 @@ class Progress:
             self.looked_up.add(key)
             folder = self.store.trial(trial.training_key)
             result = folder.result()
-            if result and result.status not in self.again and result.evaluation == key[1]:
+            if result and result.evaluation == key[1] and not self._runs_again(result):
                 self.results[key[0]] = result
             if trial.stage == "tune" and self.study.tune.pruner != "none":
                 for record in folder.records():
                     self.recorded(trial, record)
+
+    def _runs_again(self, result: Result) -> bool:
+        return result.status in self.again or ("failed" in self.again and bool(result.unmeasured))
 
     def recorded(self, trial: Trial, record: dict[str, float]) -> None:
         """A trial's training went on to `record`."""

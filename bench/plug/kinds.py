@@ -10,6 +10,7 @@ from typing import Any
 
 from tvae import registry
 from tvae.data import catalogue
+from tvae.files import expanded
 from tvae.registry import BrokenPlugin, Names, Origin, Registry, unknown_name
 
 KINDS: Mapping[str, Names] = MappingProxyType(
@@ -56,7 +57,7 @@ def add(file: str) -> None:
         DuplicateName: another file of that name has been added.
     """
     registry.add_file(file)
-    path = Path(file).expanduser().resolve()
+    path = expanded(file).resolve()
     if not any(path == o.file for kind in KINDS.values() for os in kind.found.values() for o in os):
         bases = ", ".join(k.base for k in KINDS.values() if isinstance(k, Registry))
         raise BrokenPlugin(

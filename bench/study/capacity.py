@@ -156,5 +156,5 @@ def _check_search(study: StudyFile) -> None:
 def _size(config: Tree, path: str, value: Any) -> float:
     try:
         return parameters(put(config, path, value)["model"])
-    except ValueError:  # a factor of what is no number, or a value that does not fit: not this one
+    except ValueError:  # a value that does not fit the others: not this one
         return math.nan

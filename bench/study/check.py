@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from bench.study.problems import Problem
-from bench.study.schema import Arm, ArmData, StudyFile, Trainer
+from bench.study.schema import Arm, ArmData, Data, StudyFile, Trainer
 from bench.study.setup import Setup, model_name, model_options, parts, setups, written
-from bench.study.space import search_space
+from bench.study.space import declared, search_space
 from bench.study.tree import Tree
 from bench.study.wording import options_schema, shown, validate
 from tvae import registry
@@ -76,7 +76,25 @@ def check_names(study: StudyFile, dropped: set[str]) -> list[Problem]:
             known(f"secondary.contrasts.{i}", "arm", name, arms)
     if len(study.seeds) != len(set(study.seeds)):
         problems.append(Problem("seeds", f"must differ, got {shown(study.seeds)}"))
-    return problems + _check_tuning(study)
+    return [*problems, *_check_tuning(study), *_check_plugin_names(study)]
+
+
+def _check_plugin_names(study: StudyFile) -> list[Problem]:
+    """Models, families and metrics that there are not; none of them is imported."""
+    named: list[tuple[str, Registry[Any], Any]] = [
+        (f"metrics.{name}", registry.metrics, name) for name in study.metrics
+    ]
+    for role, arms in (("arms", study.arms), ("baselines", study.baselines)):
+        for name, arm in arms.items():
+            named.append((f"{role}.{name}.model", registry.models, model_name(study, arm)))
+            family = f"{role}.{name}.family" if arm.family else "family"
+            said = (arm.family or {}).get("name", study.family.get("name"))
+            named.append((family, registry.families, said))
+    return [
+        Problem(path, str(unknown_name(plugins.kind, name, plugins.names())))
+        for path, plugins, name in named
+        if isinstance(name, str) and name not in plugins.names()
+    ]
 
 
 def _check_tuning(study: StudyFile) -> list[Problem]:
@@ -139,7 +157,59 @@ def check_plugins(study: StudyFile) -> list[Problem]:
     if problems:
         return problems
     found = setups(study)
-    return [*_check_twins(found), *_check_fixed(study, found)]
+    made = {name: metric for name, metric in metrics.items() if metric is not None}
+    return [
+        *_check_twins(found),
+        *(_check_spaces(study, found) or _check_fixed(study, found)),
+        *_check_primary(study, found, made),
+        *(_check_sizes(found, made) if {*study.labels} <= {*data_labels()} else []),
+    ]
+
+
+def _check_primary(
+    study: StudyFile, found: Mapping[str, Setup], metrics: Mapping[str, Any]
+) -> list[Problem]:
+    """A primary contrast on what one of its sides does not have."""
+    aim, problems = study.primary.metric, []
+    for metric in metrics.values():
+        if aim not in metric.directions(study.labels):
+            continue
+        for name in (study.primary.treatment, study.primary.control):
+            if name not in found:
+                continue  # which is said where names are checked
+            config = found[name].config
+            model = registry.models.get(config["model"]["name"])
+            family = registry.families.build(config["family"])
+            lacks = metric.lacking(aim, model, family)
+            if lacks:
+                message = f"{aim} does not apply to {name!r}: it needs {' and '.join(lacks)}"
+                problems.append(Problem("primary.metric", message))
+    return problems
+
+
+def _check_sizes(found: Mapping[str, Setup], metrics: Mapping[str, Any]) -> list[Problem]:
+    """Batches and settings of metrics that the data sets are too small for."""
+    problems = []
+    for setup in found.values():
+        sizes = {label: _images(setup.data, label) for label in setup.data.labels}
+        batch, images = setup.config["trainer"]["batch_size"], sizes[setup.data.train]
+        if setup.role != "reference" and batch > images:
+            message = f"a step takes {batch:,} images, and {setup.data.train} has {images:,}"
+            problems.append(Problem("trainer.batch_size", message))
+        for name, metric in metrics.items():
+            refused = metric.refuses(sizes)
+            if refused:
+                problems.append(Problem(f"metrics.{name}", refused))
+    return list(dict.fromkeys(problems))
+
+
+def _images(data: Data, label: str) -> int:
+    """Train images of a data set as a study takes it."""
+    from tvae import data as catalogue
+
+    source = data.source(label)
+    variants: int = source.get("variants", 1)
+    return catalogue.source(source["name"]).sizes[0] * variants
 
 
 def _check_twins(found: Mapping[str, Setup]) -> list[Problem]:
@@ -156,11 +226,22 @@ def _check_twins(found: Mapping[str, Setup]) -> list[Problem]:
     return problems
 
 
+def _check_spaces(study: StudyFile, found: Mapping[str, Setup]) -> list[Problem]:
+    """What tuning would search and cannot."""
+    problems = []
+    for name, setup in found.items() if study.tune.trials else ():
+        try:
+            search_space(setup, study.tune.fixed)
+        except ValueError as error:
+            problems.append(Problem("tune", f"{name}: {error}; tune.fixed leaves it alone"))
+    return problems
+
+
 def _check_fixed(study: StudyFile, found: Mapping[str, Setup]) -> list[Problem]:
     """Paths that tuning should leave alone and would not search anyway."""
     if not study.tune.fixed or not study.tune.trials:
         return []
-    known = {path for setup in found.values() for path in search_space(setup)}
+    known = {path for setup in found.values() for path in declared(setup)}
     return [
         Problem(f"tune.fixed.{i}", str(unknown_name("value that is tuned", path, known)))
         for i, path in enumerate(study.tune.fixed)
@@ -186,6 +267,7 @@ def _check_arm(study: StudyFile, arm: Arm, path: str, problems: list[Problem]) -
     """Make an arm's family, model and the model's plugins; `path` is the arm's own."""
     config = written(study, arm)
     model = config["model"]
+    size = {**_defaults(model.get("name")), **model}.get("latent_dim")
 
     def where(option: str) -> str:
         if not option:
@@ -200,8 +282,8 @@ def _check_arm(study: StudyFile, arm: Arm, path: str, problems: list[Problem]) -
     problems += [Problem(f"{path}.trainer.{p.path}", p.message) for p in found]
     for option, plugins, reference in parts(model):
         shared = {}
-        if plugins is registry.latent_transforms and "latent_dim" in model:
-            shared = {"latent_dim": model["latent_dim"]}
+        if plugins is registry.latent_transforms and size is not None:
+            shared = {"latent_dim": size}
 
         def within(name: str, option: str = option, shared: Tree = shared) -> str:
             return where(name) if name in shared else _below(where(option))(name)
@@ -209,6 +291,15 @@ def _check_arm(study: StudyFile, arm: Arm, path: str, problems: list[Problem]) -
         made.append(_make(plugins, {**reference, **shared}, within, problems))
     if None not in made:
         _make(registry.models, model, where, problems)
+
+
+def _defaults(name: Any) -> Tree:
+    """The defaults of the model of that name; none where there is none to ask."""
+    try:
+        found: Tree = registry.defaults_of(registry.models.get(name))
+    except ValueError:
+        return {}
+    return found
 
 
 def _below(path: str) -> Callable[[str], str]:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from omegaconf import OmegaConf
-
-from bench.arguments import plain, reason, unreadable
 from bench.study.problems import ConfigError, Problem
 from bench.study.schema import REPOSITORY
+from bench.study.text import read, reason, unreadable
 from bench.study.tree import Tree, merge
+from tvae.files import expanded
 from tvae.registry import unknown_name
 
 
@@ -41,9 +40,11 @@ def read_yaml(path: Path) -> Tree:
         ConfigError: it cannot be read, is no YAML, or no mapping.
     """
     try:
-        content = plain(OmegaConf.load(path))
+        content = read(path.read_text(encoding="utf-8"))
     except unreadable() as error:
         raise ConfigError([Problem(str(path), f"cannot be read: {reason(error)}")]) from error
+    if content is None:  # an empty file
+        return {}
     if not isinstance(content, dict):
         raise ConfigError([Problem(str(path), "must be a mapping of names to values")])
     return content
@@ -70,7 +71,8 @@ def read_study(name: str) -> Tree:
     seen: list[Path] = []
     while name:
         if name.endswith((".yaml", ".yml")):
-            path = seen[-1].parent / name if seen else Path(name)
+            typed = expanded(name)
+            path = seen[-1].parent / typed if seen else typed
         else:
             found = None if name == "baselines" else find(f"{name}.yaml")
             if found is None:
@@ -83,6 +85,8 @@ def read_study(name: str) -> Tree:
         seen.append(path)
         below = read_yaml(path)
         parent = below.pop("extends", "")
+        if type(parent) is int:  # a study may be called 2024
+            parent = str(parent)
         if not isinstance(parent, str):
             raise ConfigError([Problem("extends", "must be the name or path of a study")])
         tree = merge(below, tree)

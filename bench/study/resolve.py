@@ -6,10 +6,10 @@ reported at once, each with its path and, for a name, a near match.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from bench.arguments import parse
+from bench.arguments import parse, texts
 from bench.study.check import check_names, check_plugins
 from bench.study.crossing import crossed, too_many
 from bench.study.files import budget_names, find, read_study, read_yaml, study_names
@@ -21,17 +21,25 @@ from bench.study.wording import validate
 from tvae.registry import unknown_name
 
 
-def resolve(arguments: Iterable[str]) -> tuple[Study, Execution]:
+def resolve(
+    arguments: Iterable[str], early: Callable[[Problem], None] = lambda problem: None
+) -> tuple[Study, Execution]:
     """The study and its execution that the command line asks for.
+
+    Args:
+        arguments: of the command line.
+        early: is given what is wrong with keys and names, which is known at once. To ask plugins
+            what they refuse takes the seconds of importing them; then everything is raised.
 
     Raises:
         ConfigError: anything wrong with it, everything at once.
     """
     problems: list[Problem] = []
+    arguments = list(arguments)
     overrides, deletions = parse(arguments, problems)
     # before anything that may name a plugin is read
     _add_files(overrides.get("plugins", []), problems)
-    name = overrides.pop("study", None)
+    name = _named(overrides.pop("study", None), arguments)
     if not isinstance(name, str) or not name:
         names = "|".join(study_names())
         raise ConfigError(
@@ -70,14 +78,24 @@ def resolve(arguments: Iterable[str]) -> tuple[Study, Execution]:
     study = _study(tree, before, problems)
     options = validate(Execution, execution, problems)
     if study is not None:
+        problems += check_names(study, dropped)
+    for problem in dict.fromkeys(problems):
+        early(problem)
+    if study is not None:
         count = count_trials(study)
         if options is not None and count > options.max_trials:
             problems.append(Problem("max_trials", too_many(count, options.max_trials)))
-        problems += check_names(study, dropped)
         problems += check_plugins(study)
     if problems or study is None or options is None:
         raise ConfigError(problems)
     return settle(study), options
+
+
+def _named(given: Any, arguments: Iterable[str]) -> Any:
+    """The study's name as it was typed where it was read as a number or a truth value."""
+    if isinstance(given, str | list | dict):
+        return given
+    return texts(arguments, ["study"])[0].get("study", "").strip()
 
 
 def _add_files(files: Any, problems: list[Problem]) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -13,6 +14,7 @@ from pydantic import (
 )
 
 from bench.study.tree import Tree, plugin
+from tvae.files import expanded
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 LARGEST_SEED = 2**31 - 1
@@ -37,6 +39,8 @@ def counted(seeds: Any, first: int = 0) -> Any:
 
 Plugin = Annotated[Tree, BeforeValidator(plugin)]
 Settings = Annotated[Tree, BeforeValidator(lambda given: {} if given is None else given)]
+UserPath = Annotated[str, AfterValidator(lambda path: str(expanded(path)))]
+"""A path as a person types it; ``~`` is the home, which a shell leaves in ``runs=~/x``."""
 Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED)]
 
 
@@ -63,7 +67,7 @@ class Data(Section):
     train: str
     transfer: list[str] = []
     size: Literal["small", "full"] = "small"
-    root: str | None = None
+    root: UserPath | None = None
     download: bool = False
     variants: Annotated[int, Field(ge=1)] = 1
     protocol: Literal["resize", "centre_crop", "native"] = "resize"
@@ -312,7 +316,7 @@ class Execution(Section):
         tracking: MLflow.
     """
 
-    runs: str = "runs"
+    runs: UserPath = "runs"
     workers: Annotated[int, Field(ge=1)] | None = None
     dry_run: bool = False
     max_hours: Annotated[float, Field(gt=0)] | None = None

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 from pydantic import Field
 
 from bench.study.schema import Arm, Data, StudyFile
-from bench.study.tree import Tree, merge, plugin, put
+from bench.study.tree import SECTION, Tree, merge, plugin, put
 from tvae import registry
 from tvae.registry import Registry
 
@@ -123,7 +123,7 @@ def written(file: StudyFile, arm: Arm) -> Tree:
     """
     known = model_options(model_name(file, arm))
     shared = {k: v for k, v in file.model.items() if known is None or k in {"name", *known}}
-    model = merge(shared, arm.model)
+    model = merge(shared, arm.model, SECTION)
     model |= {part.option: part.reference for part in parts(model)}
     return {
         "model": model,

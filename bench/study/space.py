@@ -10,35 +10,50 @@ from tvae import registry
 from tvae.space import Choice, Factor, Float, Int, Space
 
 
-def search_space(setup: Setup, fixed: Iterable[str] = ()) -> dict[str, Float | Int | Choice]:
-    """Dotted path of the configuration -> where to search, in a fixed order.
+def declared(setup: Setup) -> dict[str, tuple[Float | Int | Choice | Factor, Any]]:
+    """Dotted path of the configuration -> (where it can be searched, its value), in a fixed order.
 
     What the trainer declares, the weights of the model's objective and what the plugins of the
-    model declare. A factor has become the range around the default that it multiplies.
-
-    Args:
-        setup: of an arm or baseline.
-        fixed: dotted paths to leave alone besides those that the study's file sets itself.
+    model declare, but for what the study's file sets itself.
     """
     from tvae.trainer import Training
 
     model = setup.config["model"]
-    declared: dict[str, tuple[Space, Mapping[str, Any]]] = {
+    spaces: dict[str, tuple[Space, Mapping[str, Any]]] = {
         "trainer": (Training.space, setup.config["trainer"]),
         "model": (registry.models.get(model["name"]).space, model),
     }
     for option, plugins, reference in parts(model):
-        declared[f"model.{option}"] = plugins.get(reference["name"]).space, reference
-    alone = {*setup.fixed, *fixed}
+        spaces[f"model.{option}"] = plugins.get(reference["name"]).space, reference
     return {
-        path: _around(where, values[name])
-        for prefix, (space, values) in declared.items()
+        path: (where, values[name])
+        for prefix, (space, values) in spaces.items()
         for name, where in space.items()
-        if values[name] is not None and (path := f"{prefix}.{name}") not in alone
+        if values[name] is not None and (path := f"{prefix}.{name}") not in setup.fixed
     }
 
 
-def _around(where: Float | Int | Choice | Factor, default: Any) -> Float | Int | Choice:
+def search_space(setup: Setup, fixed: Iterable[str] = ()) -> dict[str, Float | Int | Choice]:
+    """Dotted path of the configuration -> where to search, in a fixed order.
+
+    A factor has become the range around the default that it multiplies.
+
+    Args:
+        setup: of an arm or baseline.
+        fixed: dotted paths to leave alone besides those that the study's file sets itself.
+
+    Raises:
+        ValueError: a default that cannot be multiplied; the message begins with its path.
+    """
+    alone = {*fixed}
+    found = declared(setup).items()
+    return {path: _around(path, *entry) for path, entry in found if path not in alone}
+
+
+def _around(path: str, where: Float | Int | Choice | Factor, default: Any) -> Float | Int | Choice:
     if not isinstance(where, Factor):
         return where
-    return Float(where.low * default, where.high * default, default, log=True)
+    try:
+        return Float(where.low * default, where.high * default, default, log=True)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{path} cannot be tuned around {default!r}: {error}") from error

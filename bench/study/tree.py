@@ -9,6 +9,7 @@ from tvae.registry import unknown_name
 
 Tree = dict[str, Any]
 
+FAMILY = "family"
 SECTION = "model"
 """What names a plugin, too, but shares its options with all arms, each of which takes its own."""
 
@@ -18,21 +19,26 @@ def plugin(reference: Any) -> Any:
     return {"name": reference} if isinstance(reference, str) else reference
 
 
-def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> Tree:
+def merge(base: Mapping[str, Any], changes: Mapping[str, Any], within: str = "") -> Tree:
     """`base` with `changes`, key by key; a plugin of another name brings its own options only.
 
-    A plugin is what its form says: a mapping with a ``name``, or the name alone over or under a
-    mapping. Neither operand is changed.
+    A plugin stands under ``family`` or is an option of a ``model``: a mapping with a ``name``, or
+    the name alone over or under a mapping. Neither operand is changed.
+
+    Args:
+        base: what is changed.
+        changes: what changes it.
+        within: the key that both are the values of.
     """
     out = dict(base)
     for key, value in changes.items():
         old = out.get(key)
-        if key != SECTION and _named(old, value):
+        if (within == SECTION or key == FAMILY) and _named(old, value):
             old, value = plugin(old), plugin(value)
             same = "name" not in value or value["name"] == old.get("name")
             out[key] = {**old, **value} if same else value
         elif isinstance(old, Mapping) and isinstance(value, Mapping):
-            out[key] = merge(old, value)
+            out[key] = merge(old, value, key)
         else:
             out[key] = value
     return out

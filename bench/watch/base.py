@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
+from urllib.parse import quote
 
 if TYPE_CHECKING:
     from bench.execute.base import Event
@@ -26,25 +27,27 @@ class End:
         status: ``FINISHED``, ``FAILED`` (a trial did) or ``KILLED`` (it was interrupted).
         documents: files that say what came out, figures among them.
         headline: the primary contrast as numbers.
-        searches: the tuning of every arm.
+        searches: the tuning of every arm, and figures of it.
     """
 
     status: Literal["FINISHED", "FAILED", "KILLED"]
     documents: Sequence[Path] = ()
     headline: Mapping[str, float] = field(default_factory=dict)
-    searches: Sequence[Search] = ()
+    searches: Sequence[tuple[Search, Sequence[Path]]] = ()
 
 
 class Watcher:
-    """Is told of one execution, in this order; what does not concern it, it leaves out.
+    """Is told of one execution; what does not concern it, it leaves out.
 
     Attributes:
         name: for people.
         remedy: what makes good for all that it was not told; empty: nothing has to.
+        note: what a person has to know to see what it shows; empty: nothing.
     """
 
     name: str = ""
     remedy: str = ""
+    note: str = ""
 
     def batch(self, trials: Sequence[Trial], metric: str) -> None:
         """These trials run next; `metric` is what they are about."""
@@ -56,7 +59,10 @@ class Watcher:
         """The batch is over, or was broken off."""
 
     def begins(self) -> None:
-        """From now on it is told what has ended, before this execution and in it."""
+        """From now on it is told what has ended, before this execution and in it.
+
+        After the first event, when the workers are busy; or before `ends`.
+        """
 
     def tuned(self, search: Search) -> None:
         """An arm's tuning is as far as `search` is."""
@@ -66,6 +72,11 @@ class Watcher:
 
     def ends(self, end: End) -> None:
         """The execution ends; it may not have begun."""
+
+
+def sqlite(path: Path) -> str:
+    """The address of a database file for SQLAlchemy, which takes a ? or a % for its own."""
+    return f"sqlite:///{quote(str(path.resolve()))}"
 
 
 class Guarded:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from types import TracebackType
 
 from rich.console import Console
@@ -183,15 +184,27 @@ class Display(Watcher):
         """See `Watcher.batch`."""
         kind = Live if self.console.is_terminal else Lines
         self.view = kind(list(trials), metric, self.console)
-        self.view.__enter__()
+        with self._closing():
+            self.view.__enter__()
 
     def happens(self, event: Event) -> None:
         """See `Watcher.happens`."""
         assert self.view is not None
-        self.view.show(event)
+        with self._closing():
+            self.view.show(event)
 
     def rest(self) -> None:
         """See `Watcher.rest`."""
-        if self.view is not None:
-            self.view.__exit__(None, None, None)
-            self.view = None
+        view, self.view = self.view, None
+        if view is not None:
+            view.__exit__(None, None, None)
+
+    @contextmanager
+    def _closing(self) -> Iterator[None]:
+        """Within: whatever goes wrong, the terminal is left as it was; nobody tells it to rest."""
+        try:
+            yield
+        except BaseException:
+            with suppress(Exception):  # of a terminal that went away
+                self.rest()
+            raise

@@ -56,30 +56,15 @@ def show(study: Study, execution: Execution, progress: Progress, console: Consol
     """
     from rich.table import Column, Table
 
-    from bench.plan.estimate import Estimate
-    from bench.plan.machine import count_workers
-    from bench.watch.display import duration
-
     now = progress.advance()
     todo = [*now, *progress.to_come()]
-    estimate = Estimate(study, progress.endings())
     table = Table(
-        Column("arm", overflow="fold"),
-        "role",
-        "tuning",
-        "seeds",
-        "done",
-        "to run",
-        "steps each",
-        "time",
+        Column("arm", overflow="fold"), "role", "tuning", "seeds", "done", "to run", "steps each"
     )
     endings = progress.endings()
-    total = 0.0
     for name, setup in study.setups.items():
         mine = [trial for trial in todo if trial.arm == name]
         done = sum(e.trial.arm == name and e.result.status != "interrupted" for e in endings)
-        seconds = sum(estimate.seconds(trial) for trial in mine)
-        total += seconds
         candidates = next((s.budget for s in progress.searches if s.name == name), 0)
         table.add_row(
             name,
@@ -89,7 +74,6 @@ def show(study: Study, execution: Execution, progress: Progress, console: Consol
             str(done),
             str(len(mine)),
             "-" if setup.role == "reference" else f"{setup.config['trainer']['steps']:,}",
-            duration(seconds) if mine else "-",
         )
     console.print(table)
     console.print("what differs between them:")
@@ -112,12 +96,28 @@ def show(study: Study, execution: Execution, progress: Progress, console: Consol
             f"({direction(study, tuning_metric(study))} is better) of validation data, "
             f"seeds {', '.join(map(str, tune.seeds))}"
         )
-    if todo:
-        workers = execution.workers or count_workers(study, progress.world)
-        console.print(
-            f"about {duration(total / workers)} with {workers} "
-            f"worker{'s' if workers > 1 else ''}, from trials that have ended or a step measured "
-            "now (evaluation: the decodes of its metrics)"
-        )
     for line in remark_on_seeds(study):
         console.print(line)
+    if todo:
+        _forecast(study, execution, progress, todo, console)
+
+
+def _forecast(
+    study: Study, execution: Execution, progress: Progress, todo: list[Trial], console: Console
+) -> None:
+    """How long it would take, which is measured where no trial has ended yet: after all else."""
+    from bench.plan.estimate import Estimate
+    from bench.plan.machine import count_workers
+    from bench.watch.display import duration
+
+    estimate = Estimate(study, progress.endings())
+    seconds = dict.fromkeys((trial.arm for trial in todo), 0.0)
+    for trial in todo:
+        seconds[trial.arm] += estimate.seconds(trial)
+    workers = execution.workers or count_workers(study, progress.world)
+    console.print(
+        f"about {duration(sum(seconds.values()) / workers)} with {workers} "
+        f"worker{'s' if workers > 1 else ''} "
+        f"({', '.join(f'{arm} {duration(each)}' for arm, each in seconds.items())}), from trials "
+        "that have ended or a step measured now (evaluation: the decodes of its metrics)"
+    )

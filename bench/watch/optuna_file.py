@@ -18,7 +18,7 @@ from bench.plan.tuning import Search, value_of
 from bench.store import Result
 from bench.study.schema import LARGEST_SEED
 from bench.study.setup import Study
-from bench.watch.base import Watcher
+from bench.watch.base import Watcher, sqlite
 from tvae.faultpoints import reach
 
 if TYPE_CHECKING:
@@ -48,9 +48,11 @@ class OptunaFile(Watcher):
     @cached_property
     def _confirmation(self) -> tuple[optuna.Study, set[tuple[str, str]]]:
         """The study of the confirmation, and which (evaluation key, status) it has been told."""
-        # Optuna refuses to change the choices of a parameter: other arms, another Optuna study
-        name = f"confirm/{digest(sorted(self.study.setups), 8)}"
-        found = self._open(name, self.study.primary.metric)
+        # values of two metrics are never compared, and Optuna refuses to change the choices of a
+        # parameter: another metric or other arms, another Optuna study
+        metric = self.study.primary.metric
+        setting = {"arms": sorted(self.study.setups), "metric": metric}
+        found = self._open(f"confirm/{digest(setting, 8)}", metric)
         there = found.get_trials(deepcopy=False)
         return found, {(t.user_attrs["evaluation"], t.user_attrs["status"]) for t in there}
 
@@ -69,7 +71,7 @@ class OptunaFile(Watcher):
 
     @property
     def _storage(self) -> str:
-        return f"sqlite:///{self.path.resolve()}"
+        return sqlite(self.path)
 
     def _confirmed(self, trial: Trial, result: Result) -> None:
         from optuna.distributions import CategoricalDistribution, IntDistribution
@@ -104,8 +106,9 @@ class OptunaFile(Watcher):
         import optuna
 
         space = {path: repr(where) for path, where in search.space.items()}
-        setting = digest({"space": space, "tune": self.study.tune.model_dump()}, 8)
-        name, metric = f"tune/{search.name}/{setting}", tuning_metric(self.study)
+        metric, tune = tuning_metric(self.study), self.study.tune.model_dump()
+        setting = digest({"space": space, "tune": tune, "metric": metric}, 8)
+        name = f"tune/{search.name}/{setting}"
         found, wanted = self._open(name, metric), _as_told(search)
         there = found.get_trials(deepcopy=False)
         if not _begins(wanted, there):

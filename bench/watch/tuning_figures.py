@@ -1,4 +1,4 @@
-"""Optuna's own figures of an arm's tuning, as files for MLflow."""
+"""Optuna's own figures of an arm's tuning, as files."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 from bench.plan.tuning import Search
 from bench.store import slug
+from reports.pen import own_matplotlib
 
 
 def draw(search: Search, folder: Path) -> list[Path]:
@@ -26,16 +27,17 @@ def draw(search: Search, folder: Path) -> list[Path]:
     values = {trial.value for trial in complete}
     if len(complete) < 2 or not search.space:
         return []
-    import matplotlib
-
-    matplotlib.use("agg")
+    matplotlib = own_matplotlib()
     from matplotlib import pyplot
+
+    pyplot.switch_backend("agg")
     from optuna.importance import FanovaImportanceEvaluator
     from optuna.visualization import matplotlib as drawn
 
     paths = []
     with warnings.catch_warnings(), matplotlib.rc_context():  # Optuna sets a style of its own
         warnings.simplefilter("ignore")  # Optuna calls its figures experimental
+        matplotlib.rcdefaults()  # a user's matplotlibrc changes nothing
         named = {"history": lambda: drawn.plot_optimization_history(search.optuna)}
         if len(values) > 1:
             evaluator = FanovaImportanceEvaluator(seed=0)

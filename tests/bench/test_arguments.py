@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bench.arguments import parse, split, texts
+from bench.arguments import parse, split, texts, understood
 
 
 def parsed(*arguments: str) -> dict:
@@ -59,3 +59,14 @@ def test_what_is_text_stays_text():
     pairs = ["explain=12e3", "+sync=true", "seeds=3", "~explain"]
     known = {"explain": "12e3", "sync": "true"}
     assert texts(pairs, ["explain", "sync"]) == (known, ["seeds=3", "~explain"])
+
+
+def test_what_was_understood_is_said_path_by_path():
+    arguments = ["study=x", "max_hours=1:30", "a.b=010", "a.c=[on, 'x # y']", "~metrics.cost"]
+    assert understood(arguments) == [
+        'study = "x"',
+        'max_hours = "1:30"',
+        "a.b = 10",
+        'a.c = ["on", "x # y"]',
+        "metrics.cost is left out",
+    ]

@@ -22,12 +22,9 @@ import json
 from collections.abc import Iterator
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch.nn.functional import affine_grid, grid_sample
 
 from tvae.data.records import Split
-from tvae.streams import Streams
 
 SIZE = 40
 RANGES = {
@@ -68,6 +65,10 @@ def draw(split: str, variant: int, n: int) -> Draws:
     Every variant of every split has its own stream, so images depend neither on how they are
     divided into chunks nor on the number of variants.
     """
+    import torch  # slow to import, and names and digests need none of it
+
+    from tvae.streams import Streams
+
     generator = Streams(SEED)(f"affnist/{split}/{variant}")
     names = (*RANGES, "place_x", "place_y")
     # One row per original, so that its numbers do not depend on how many follow it.
@@ -119,6 +120,9 @@ def render(images: NDArray[np.uint8], draws: Draws) -> NDArray[np.uint8]:
         Computed in float64, so that rounding to whole grey values hides the differences between
         machines in the last bits.
     """
+    import torch
+    from torch.nn.functional import affine_grid, grid_sample
+
     cos, sin = np.cos(np.deg2rad(draws["angle"])), np.sin(np.deg2rad(draws["angle"]))
     shear, scale_x, scale_y = draws["shear"], draws["scale_x"], draws["scale_y"]
     inverse = np.stack(

@@ -10,6 +10,7 @@ from tvae.data.full import FASHION_MNIST, MNIST
 from tvae.data.records import Dataset
 from tvae.data.small import FASHION_MNIST_SMALL, MNIST_SMALL
 from tvae.data.source import MissingData, Source
+from tvae.files import expanded
 from tvae.registry import BrokenPlugin, Names, Origin
 
 OURS: dict[str, Source] = {
@@ -129,7 +130,7 @@ def _checked(
             )
     if root is None:
         return chosen, None
-    folder = Path(root).expanduser()
+    folder = expanded(root)
     if not folder.is_dir():
         raise ValueError(f"data.root={root} is no folder; pass one that holds the data")
     return chosen, folder

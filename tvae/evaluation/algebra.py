@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -55,6 +56,11 @@ class Algebra(Metric):
 
     Source: paper, Sec. 1 and 2 (the laws); the residuals are ours.
     """
+
+    needs: ClassVar[Mapping[str, frozenset[str]]] = {
+        name: frozenset({"views", "T"} if name.startswith("algebra/") else {"views"})
+        for name in NAMES
+    }
 
     def __init__(self, images: int = 1000) -> None:
         self.images = at_least("images", images, 2)

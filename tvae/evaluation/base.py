@@ -27,6 +27,15 @@ Direction = Literal["higher", "lower", "none"]
 
 NOT_APPLICABLE = float("nan")
 
+NEEDS = {
+    "T": "a model with a latent transformation T",
+    "views": "a family of transformations with views",
+    "inverse": "transformations with an inverse",
+    "training": "a model that is trained",
+    "decoder": "a model that decodes",
+}
+"""What a measurement may ask for."""
+
 CHUNK = 1000
 """Images that are embedded at once."""
 
@@ -89,7 +98,7 @@ class Context:
         split: ``test``, or ``validation`` for decisions that come before the test.
         seed: fixes the subsets and the transformations, the same for every arm of a seed.
         facts: what training cost: ``seconds``, ``steps``, ``batch_size``, ``peak_mib``.
-        protocol: how larger images become the model's input, see `tvae.data.as_input`.
+        protocol: how larger images become the model's input, see `tvae.data.inputs.as_input`.
         cache: a folder for what the metrics of a study's trials share, such as a classifier; None:
             each makes its own.
         progress: told now and then, by what takes long: (what, how much is done, of how much).
@@ -191,11 +200,14 @@ class Metric(ABC):
             model that was trained with it; numbers of another family are then another measurement.
         embedding_only: whether it asks a model for nothing but E(x), so that it can measure one
             that does not decode.
+        needs: measured name -> what it asks for besides, keys of `NEEDS`; NaN where that is not
+            there. A study whose primary contrast asks for what there is not is refused.
     """
 
     comparable: ClassVar[bool] = True
     uses_family: ClassVar[bool] = True
     embedding_only: ClassVar[bool] = False
+    needs: ClassVar[Mapping[str, frozenset[str]]] = {}
 
     def decodes(self) -> int:
         """Latents that are decoded for one model, for a forecast of the time it takes; 0: few."""
@@ -204,6 +216,35 @@ class Metric(ABC):
     def applies_to(self, model: Model) -> bool:
         """Whether it can measure anything of the model; where not, there are no rows."""
         return model.generates or self.embedding_only
+
+    def lacking(
+        self, name: str, model: Model | type[Model], family: TransformationFamily
+    ) -> list[str]:
+        """What a measurement asks for and is not there, in words; empty: it has a value.
+
+        Args:
+            name: of the measurement.
+            model: that would be measured.
+            family: that it is trained with.
+        """
+        there = {
+            "T": model.has_T,
+            "views": family.has_views,
+            "inverse": family.inverse != "none",
+            "training": model.trains,
+            "decoder": model.generates,
+        }
+        asked = self.needs.get(name, frozenset())
+        asked = asked if self.embedding_only else asked | {"decoder"}
+        return [words for need, words in NEEDS.items() if need in asked and not there[need]]
+
+    def refuses(self, sizes: Mapping[str, int]) -> str:
+        """What of its settings these data sets do not allow, in words; empty: nothing.
+
+        Args:
+            sizes: label -> train images.
+        """
+        return ""
 
     @abstractmethod
     def directions(self, labels: Sequence[str]) -> dict[str, Direction]:

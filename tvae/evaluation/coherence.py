@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 import torch
 
@@ -29,6 +30,8 @@ class Coherence(Metric):
 
     Source: ours.
     """
+
+    needs: ClassVar[Mapping[str, frozenset[str]]] = {"coherence/gap": frozenset({"views", "T"})}
 
     def __init__(self, images: int = 1000) -> None:
         self.images = at_least("images", images, 2)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 import torch
 
@@ -40,6 +41,10 @@ class Cost(Metric):
     comparable = False
     uses_family = False
     embedding_only = True
+
+    needs: ClassVar[Mapping[str, frozenset[str]]] = {
+        f"cost/{name}": frozenset({"training"}) for name in DIRECTIONS if name != "parameters"
+    }
 
     def directions(self, labels: Sequence[str]) -> dict[str, Direction]:
         """What is measured, and which way is better."""

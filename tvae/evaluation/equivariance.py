@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 import torch
 
@@ -31,6 +32,8 @@ class Equivariance(Metric):
 
     Source: ours; the generative story that it tests is the paper's, Sec. 2, Fig. 1b.
     """
+
+    needs: ClassVar[Mapping[str, frozenset[str]]] = {"equivariance": frozenset({"views", "T"})}
 
     def __init__(self, images: int = 1000) -> None:
         self.images = at_least("images", images, 2)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -48,6 +49,11 @@ class Interpolation(Metric):
 
     Source: paper, Sec. 3, Fig. 4 (there as pictures, of the middle alone).
     """
+
+    needs: ClassVar[Mapping[str, frozenset[str]]] = {
+        "interpolation/middle": frozenset({"views"}),
+        "interpolation/path": frozenset({"views", "inverse", "T"}),
+    }
 
     def __init__(self, images: int = 1000) -> None:
         self.images = at_least("images", images, 1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import numpy as np
@@ -63,6 +63,12 @@ class KNN(Metric):
             (f"{name}/{label}" for name in ("knn", "knn_standardised") for label in labels),
             "higher",
         )
+
+    def refuses(self, sizes: Mapping[str, int]) -> str:
+        """More neighbours than there are train images; see `Metric.refuses`."""
+        few = {label: n for label, n in sizes.items() if n < self.k}
+        told = ", ".join(f"{label} has {n:,}" for label, n in few.items())
+        return f"k is {self.k:,} neighbours of the train images, of which {told}" if few else ""
 
     def __call__(self, context: Context) -> list[Measurement]:
         """``knn/DATA`` and ``knn_standardised/DATA`` for every data set."""

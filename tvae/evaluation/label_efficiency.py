@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -55,6 +55,15 @@ class LabelEfficiency(Metric):
     def directions(self, labels: Sequence[str]) -> dict[str, Direction]:
         """What is measured, and which way is better."""
         return dict.fromkeys((f"label_efficiency/{label}" for label in labels), "higher")
+
+    def refuses(self, sizes: Mapping[str, int]) -> str:
+        """A data set for which there is no n; see `Metric.refuses`."""
+        for label, images in sizes.items():
+            try:
+                self.sizes(images)
+            except ValueError as error:
+                return f"{label}: {error}"
+        return ""
 
     def __call__(self, context: Context) -> list[Measurement]:
         """``label_efficiency/DATA`` and a row for each n, for every data set.

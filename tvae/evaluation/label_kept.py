@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -17,7 +18,7 @@ from tvae.evaluation.base import (
     Metric,
     at_least,
 )
-from tvae.evaluation.transfer import KINDS, generated, moved
+from tvae.evaluation.transfer import KINDS, MOVED_BY, generated, moved
 
 KEPT = {f"{kind}/label_kept": kind for kind in KINDS}
 
@@ -44,6 +45,13 @@ class LabelKept(Metric):
     Source: ours; the paper shows it by pictures (Sec. 3, Fig. 3: "content and style are mostly
     unmodified").
     """
+
+    needs: ClassVar[Mapping[str, frozenset[str]]] = {
+        **{name: frozenset({"views"}) | MOVED_BY[kind] for name, kind in KEPT.items()},
+        **dict.fromkeys(
+            ("label_kept/none", "label_kept/truth", "label_kept/classifier"), frozenset({"views"})
+        ),
+    }
 
     def __init__(self, images: int = 1000, steps: int = 1000) -> None:
         self.images = at_least("images", images, 2)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 import numpy as np
 
@@ -30,6 +31,12 @@ class ProbeT(Metric):
 
     Source: the measure is ours; the claim that T encodes the transformation is the paper's, Sec. 3.
     """
+
+    needs: ClassVar[Mapping[str, frozenset[str]]] = {
+        f"{kind}/{name}": frozenset({"views", "T"} if kind == "T" else {"views"})
+        for kind in ("T", "difference")
+        for name in ("r2_linear", "r2_knn", "spread")
+    }
 
     def __init__(self, images: int = 2000, k: int = 10) -> None:
         self.images = at_least("images", images, 10)

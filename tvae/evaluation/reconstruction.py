@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 import torch
 
@@ -30,6 +31,8 @@ class Reconstruction(Metric):
 
     Source: paper, Eq. 3 and the definition of F below it.
     """
+
+    needs: ClassVar[Mapping[str, frozenset[str]]] = {"reconstruction/z": frozenset({"views", "T"})}
 
     def __init__(self, images: int = 1000) -> None:
         self.images = at_least("images", images, 1)

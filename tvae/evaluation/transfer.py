@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -18,7 +19,9 @@ from tvae.evaluation.base import (
 )
 from tvae.models.base import Model, infers_T
 
-KINDS = ("transfer", "transfer_difference")
+MOVED_BY = {"transfer": frozenset({"T"}), "transfer_difference": frozenset[str]()}
+"""Kind of transfer -> what it asks of a model."""
+KINDS = tuple(MOVED_BY)
 NAMES = ("own", "swapped", "none", "ratio")
 
 
@@ -62,6 +65,12 @@ class Transfer(Metric):
 
     Source: paper, Sec. 3, Fig. 3 (there as pictures).
     """
+
+    needs: ClassVar[Mapping[str, frozenset[str]]] = {
+        f"{kind}/{name}": frozenset({"views"}) | asked
+        for kind, asked in MOVED_BY.items()
+        for name in NAMES
+    }
 
     def __init__(self, images: int = 1000) -> None:
         self.images = at_least("images", images, 2)

@@ -114,6 +114,16 @@ class MetricContract(Contract):
                 assert m.unit, f"{m.name} has no unit"
                 assert isinstance(m.value, float), f"{m.name} is no float"
 
+    def test_it_lacks_what_it_says_and_nothing_else(self, settings: Mapping[str, Any]) -> None:
+        """A study that asks for what has no value is refused, and no other: see `needs`."""
+        metric = self.make(settings)
+        for context in self.contexts():
+            values = self.values(settings, context) if metric.applies_to(context.model) else {}
+            for name in metric.directions(list(LABELS)):
+                lacks = metric.lacking(name, context.model, context.family)
+                has = not np.isnan(values.get(name, float("nan")))
+                assert has != bool(lacks), f"{name}: {'needs' if lacks else 'lacks'} {lacks}"
+
     def test_it_measures_something(self, settings: Mapping[str, Any]) -> None:
         """A number, at least of the model that infers T."""
         values = self.values(settings, self.contexts()[0])

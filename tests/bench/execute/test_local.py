@@ -5,9 +5,13 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
 
 import pytest
-from harness import bench, installed, study, trials, until
+from harness import REPOSITORY, bench, installed, study, trials, until
 
 from bench.execute import local
 from bench.execute.base import Finished, Job
@@ -166,3 +170,27 @@ def test_a_corrupt_checkpoint_is_passed_over_and_noted(jobs):
     assert len(finish.result.notes) == 1
     assert str(corrupt) in finish.result.notes[0]
     assert finish.result.measurements
+
+
+@pytest.mark.parametrize("length", [60, 75, 114, 250])
+def test_a_temporary_folder_with_a_long_path(length):
+    """A socket's address has 107 bytes; what is made instead is gone afterwards."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as short:
+        long = Path(short) / ("x" * (length - len(short) - 1))
+        long.mkdir()
+        before = set(Path("/tmp").glob("pymp-*"))
+        program = (
+            "import tempfile; from bench.execute import local; local.PRELOAD = []; "
+            f"assert len(tempfile.gettempdir()) == {length}; "
+            "process = local.LocalExecutor(1).context.Process(target=print, args=('it ran',)); "
+            "process.start(); process.join(); assert process.exitcode == 0"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", program],
+            env={**os.environ, "PYTHONPATH": str(REPOSITORY), "TMPDIR": str(long)},
+            capture_output=True,
+            text=True,
+        )
+        assert (done.returncode, done.stdout) == (0, "it ran\n"), done.stderr
+        assert not list(long.glob("pymp-*"))
+    assert set(Path("/tmp").glob("pymp-*")) <= before

@@ -24,6 +24,7 @@ from bench.plan.progress import Progress
 from bench.plan.trials import plan
 from bench.plan.tuning import VERY_BAD, Outcome, Search, chosen, distributions, mean_curve
 from bench.store import Result, Store
+from bench.study import setup as setups
 from bench.study.problems import ConfigError
 from reports import manifest as manifests
 from reports import rows
@@ -150,9 +151,13 @@ def test_every_kind_of_range(tmp_path, monkeypatch):
     }
     additive = registry.latent_transforms.get("additive")
     monkeypatch.setattr(additive, "space", declared)
+    completed, more = setups._with_defaults, {"sides": "both", "width": 4, "bend": 0.0}
     monkeypatch.setattr(
-        "bench.study.setup._with_defaults",
-        lambda _, options: {"sides": "both", "width": 4, "bend": 0.0, "beta": 1.0, **options},
+        setups,
+        "_with_defaults",
+        lambda plugins, options: (
+            completed(plugins, options) | (more if options["name"] == "additive" else {})
+        ),
     )
     monkeypatch.setattr(registry.models.get("tvae"), "space", {})
     monkeypatch.setattr(registry.divergences.get("kl"), "space", {})

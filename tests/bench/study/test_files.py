@@ -36,9 +36,12 @@ def test_a_study_is_found_by_name_and_by_path(tmp_path, monkeypatch):
 
 
 FILES = {
-    "malformed.yaml": (b"a: [1,\nb: }", "malformed.yaml: cannot be read: did not find expected"),
+    "malformed.yaml": (
+        b"a: [1,\nb: }",
+        "malformed.yaml: cannot be read: expected the node content",
+    ),
     "list.yaml": (b"- a\n- b\n", "list.yaml: must be a mapping of names to values"),
-    "number.yaml": (b"5\n", "number.yaml: cannot be read: "),
+    "number.yaml": (b"5\n", "number.yaml: must be a mapping of names to values"),
     "garbage.yaml": (bytes(range(256)), "garbage.yaml: cannot be read: "),
     "nul.yaml": (b"question: a\0b\n", "nul.yaml: cannot be read: "),
     "twice.yaml": (b"question: a\nquestion: b\n", "twice.yaml: cannot be read: "),
@@ -96,3 +99,42 @@ def test_any_file_gives_a_study_or_says_what_is_wrong(tmp_path_factory, content)
     with pytest.raises(ConfigError) as caught:
         resolve([f"study={path}"])
     assert caught.value.problems
+
+
+@pytest.mark.parametrize("name", ["2024", "010", "1e3", "true", "null", "~", "0x1F", "1:30"])
+def test_a_study_is_found_by_a_name_that_looks_like_a_number(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "studies").mkdir()
+    write(tmp_path / "studies", family="none").rename(tmp_path / "studies" / f"{name}.yaml")
+    assert resolve([f"study={name}"])[0].name == name
+    assert resolve([f"study=studies/{name}.yaml"])[0].name == name
+
+
+def test_a_study_extends_one_that_is_called_by_a_number(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "studies").mkdir()
+    write(tmp_path / "studies", family="none").rename(tmp_path / "studies" / "2024.yaml")
+    (tmp_path / "child.yaml").write_text("extends: 2024\nseeds: 3\n")
+    assert resolve(["study=child.yaml"])[0].seeds == [0, 1, 2]
+
+
+def test_time_is_no_number_of_hours(capsys):
+    assert main(["study=smoke", "max_hours=1:30", "dry_run=true"]) == 2
+    assert "max_hours: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("key", ["runs", "data.root", "plugins"])
+def test_a_path_may_begin_with_the_home(tmp_path, monkeypatch, key):
+    """A shell expands no ~ behind an equals sign."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "x").mkdir()
+    if key == "plugins":
+        (tmp_path / "x" / "broken.py").write_text("1 +")
+        with pytest.raises(ConfigError, match="SyntaxError"):
+            resolve(["study=smoke", "plugins=~/x/broken.py"])
+        return
+    study, execution = resolve(["study=smoke", f"{key}=~/x"])
+    found = execution.runs if key == "runs" else study.data.root
+    assert found == str(tmp_path / "x")
+    with pytest.raises(ConfigError, match="there is no home here that ~ could mean"):
+        resolve(["study=smoke", f"{key}=~nobody-of-that-name/x"])

@@ -82,7 +82,7 @@ def test_the_resolved_study_runs_again(finished):
     assert trials(saved) == trials(again)
 
 
-@pytest.mark.parametrize("arguments", [["study="], ["study=3"], ["seeds=3"]])
+@pytest.mark.parametrize("arguments", [["study="], ["study=[3]"], ["seeds=3"]])
 def test_no_study_named(capsys, arguments):
     assert main(arguments) == 2
     names = sorted(p.stem for p in (REPOSITORY / "studies").glob("*.yaml"))

@@ -210,9 +210,9 @@ WRONG = [
     ("steps", "steps: is not of the form key=value"),
     ("=3", "=3: is not of the form key=value"),
     ("a..b=3", "a..b=3: is not of the form key=value"),
-    ("seeds=[1", "seeds: cannot read the value '[1': did not find expected ',' or ']'"),
+    ("seeds=[1", "seeds: cannot read the value '[1': expected ',' or ']'"),
     ("question=${x}", "question: cannot read the value '${x}': Interpolation key 'x' not found"),
-    ("seeds=!!binary aGk=", "seeds: cannot read the value '!!binary aGk='"),
+    ("seeds=[!!binary aGk=]", "seeds: cannot read the value '[!!binary aGk=]'"),
     ("~data.nothing.there", "~data.nothing.there: there is no such key to delete"),
 ]
 

@@ -10,11 +10,12 @@ from bench.study.tree import at, delete, flatten, merge, nest, put
 
 def test_a_plugin_of_another_name_brings_its_own_options_only():
     base = {"latent_transform": {"name": "matrix_z", "sides": "left"}, "latent_dim": 10}
-    assert merge(base, {"latent_transform": "additive"})["latent_transform"] == {"name": "additive"}
+    short = merge(base, {"latent_transform": "additive"}, "model")
+    assert short["latent_transform"] == {"name": "additive"}
     other = {"latent_transform": {"name": "matrix", "block_size": 5}}
-    assert merge(base, other)["latent_transform"] == {"name": "matrix", "block_size": 5}
+    assert merge(base, other, "model")["latent_transform"] == {"name": "matrix", "block_size": 5}
     for same in ({"name": "matrix_z", "shape": [5, 2]}, {"shape": [5, 2]}):
-        assert merge(base, {"latent_transform": same})["latent_transform"] == {
+        assert merge(base, {"latent_transform": same}, "model")["latent_transform"] == {
             "name": "matrix_z",
             "sides": "left",
             "shape": [5, 2],
@@ -48,8 +49,17 @@ def test_a_family_of_another_name_brings_its_own_options_only(tmp_path):
         ({"x": 1}, {"x": {"scale": 1.0}}, {"scale": 1.0}),
     ],
 )
-def test_a_plugin_is_known_by_its_form_whatever_the_key(base, changes, merged):
-    assert merge(base, changes) == {"x": merged}
+def test_an_option_of_a_model_is_a_plugin_by_its_form(base, changes, merged):
+    assert merge({"model": base}, {"model": changes}) == {"model": {"x": merged}}
+
+
+def test_elsewhere_a_name_is_a_word():
+    """Nobody wrote ``name`` in ``capacity.x=1``."""
+    assert merge({"capacity": "own"}, {"capacity": {"x": 1}}) == {"capacity": {"x": 1}}
+    family = {"family": {"max_angle": 9.0}}
+    assert merge({"family": "rotation"}, family) == {
+        "family": {"name": "rotation", "max_angle": 9.0}
+    }
 
 
 def test_a_model_keeps_the_options_that_arms_share():

@@ -29,8 +29,8 @@ def test_a_dry_run_shows_the_matrix(tmp_path):
     assert (shown.status, shown.err) == (0, "")
     lines = shown.out.splitlines()
     head, *body = table(lines)
-    assert head[:-1] == ["arm", "role", "tuning", "seeds", "done", "to run", "steps each"]
-    assert [row[:-1] for row in body] == [
+    assert head == ["arm", "role", "tuning", "seeds", "done", "to run", "steps each"]
+    assert body == [
         ["vae", "arm", "-", "2", "0", "2", "8"],
         ["additive", "arm", "-", "2", "0", "2", "8"],
         ["vae_plus", "baseline", "-", "2", "0", "2", "8"],
@@ -42,7 +42,8 @@ def test_a_dry_run_shows_the_matrix(tmp_path):
     assert "latent_transform=additive" in additive
     assert "hidden=16" in additive
     assert "trainer" not in additive, "all are trained alike"
-    assert lines[-1].startswith("note: with 2 seeds ")
+    assert lines[-2].startswith("note: with 2 seeds ")
+    assert lines[-1].startswith("about "), "what has to be measured comes last"
 
 
 def test_a_dry_run_of_a_study_that_is_tuned(tmp_path):
@@ -60,7 +61,7 @@ def test_a_dry_run_of_a_study_that_is_tuned(tmp_path):
 
 def test_what_is_done_is_not_counted_again(finished):
     _, *body = table(bench(finished.folder, *DRY).out.splitlines())
-    assert [row[3:] for row in body] == [["2", "2", "0", "8", "-"]] * 2
+    assert [row[3:] for row in body] == [["2", "2", "0", "8"]] * 2
     _, *body = table(bench(finished.folder, *DRY, "seeds=3").out.splitlines())
     assert [row[3:6] for row in body] == [["3", "2", "1"]] * 2
 

@@ -6,7 +6,9 @@ tells what nobody did, once.
 
 from __future__ import annotations
 
+import contextlib
 import shutil
+import sqlite3
 
 import optuna
 import pytest
@@ -264,3 +266,34 @@ def test_what_ran_again_and_ended_otherwise_replaces_what_was_told(opened, given
     again = [*OUTCOMES[:2], Outcome("done", 1.0, "", {}), OUTCOMES[3]]
     opened().tuned(searched(given, 2, again))
     assert tuning(tmp_path / "optuna.db") == [*TOLD[:2], ("COMPLETE", 1.0, {}, "done"), TOLD[3]]
+
+
+def test_another_primary_metric_is_another_optuna_study(given, planned, tmp_path):
+    """Nats beside accuracies in one would make the worst the best."""
+    measured = [
+        {"name": name, "value": value} for name, value in (("nll", 300.0), ("elbo", -310.0))
+    ]
+    ended = Ending(planned[0], Result("done", measurements=measured))
+    for metric in ("nll", "elbo"):
+        primary = given.primary.model_copy(update={"metric": metric})
+        asked = given.model_copy(update={"primary": primary})
+        OptunaFile(tmp_path / "optuna.db", asked).ended(ended)
+    storage = f"sqlite:///{tmp_path / 'optuna.db'}"
+    found = [
+        optuna.load_study(study_name=name, storage=storage)
+        for name in optuna.get_all_study_names(storage)
+    ]
+    told = {
+        s.user_attrs["metric"]: ([t.value for t in s.get_trials()], s.direction.name) for s in found
+    }
+    assert told == {"nll": ([300.0], "MINIMIZE"), "elbo": ([-310.0], "MAXIMIZE")}
+
+
+@pytest.mark.parametrize("odd", ["a?b", "a#b", "a%41b", "a b'c", "ü中", "a&b=c;d"])
+def test_the_file_is_where_it_belongs_whatever_its_folder_is_called(given, planned, tmp_path, odd):
+    folder = tmp_path / odd
+    folder.mkdir()
+    OptunaFile(folder / "optuna.db", given).ended(Ending(planned[0], done(1.0)))
+    with contextlib.closing(sqlite3.connect(folder / "optuna.db")) as database:
+        assert database.execute("SELECT state FROM trials").fetchall() == [("COMPLETE",)]
+    assert {path.name for path in tmp_path.iterdir()} <= {odd, "tiny.yaml"}
