@@ -20,7 +20,8 @@ from tvae.files import write_atomically
 CHOICES = [
     "Paddings of encoder and decoder, and the decoder's first convolution as 1x1 (Appendix B gives "
     "filters and strides only).",
-    "The kernel and estimator of the MMD, the weights of coherence and prior, and the fixed "
+    "The kernel and estimator of the MMD, the weights of coherence and prior (by default those at "
+    "which a shift by one standard deviation costs 0.5 nats, as by the KL), and the fixed "
     "deviation around r(z, T) under the per-sample KL.",
     "The exponential, which makes the matrix forms invertible; the paper writes Tz.",
     "The ranges of rotation and crop; that each view is cropped by itself is read off Fig. 3.",
@@ -149,6 +150,8 @@ def _arms(study: Study, endings: Sequence[Ending]) -> dict[str, schema.ArmEntry]
                 made = registry.latent_transforms.build(part.reference, arms[name]["latent_dim"])
                 arms[name]["claims"] = sorted(made.claims)
     for ending in endings:
+        if ending.trial.stage == "confirm" and (weights := ending.result.weights):
+            arms[ending.trial.arm]["weights"] = weights
         for measured in ending.result.measurements:
             if measured["name"] == "cost/parameters" and measured["value"] is not None:
                 arms[ending.trial.arm]["parameters"] = int(measured["value"])

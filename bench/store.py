@@ -78,6 +78,7 @@ class Result:
         evaluation: the evaluation key that the measurements belong to.
         measurements: what was measured.
         facts: ``seconds``, ``steps``, ``batch_size``, ``peak_mib`` of training.
+        weights: of the model's divergences in its loss, by what each is there for.
         notes: what happened on the way, such as a corrupt checkpoint that was passed over.
         unmeasured: metric -> why it measured nothing: it failed, and cost itself alone.
     """
@@ -87,6 +88,7 @@ class Result:
     evaluation: str = ""
     measurements: list[Measured] = field(default_factory=list)
     facts: dict[str, float] = field(default_factory=dict)
+    weights: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     unmeasured: dict[str, str] = field(default_factory=dict)
 

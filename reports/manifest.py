@@ -36,7 +36,8 @@ class ArmEntry(TypedDict):
     `levels` maps every factor of a crossed study to this arm's level, and is empty or absent for an
     arm outside the crossing. `train`, the label of the training data, and `latent_dim` are those of
     the shared configuration where absent. `claims` names the laws that the arm's form claims to
-    hold.
+    hold. `weights` are those of its divergences in the loss, in force in the confirmation runs:
+    what each is there for, such as ``coherence`` -> weight.
     """
 
     role: Role
@@ -48,6 +49,7 @@ class ArmEntry(TypedDict):
     train: NotRequired[str]
     latent_dim: NotRequired[int]
     claims: NotRequired[list[str]]
+    weights: NotRequired[dict[str, float]]
 
 
 class PartEntry(TypedDict):

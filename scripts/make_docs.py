@@ -476,11 +476,12 @@ def forms() -> str:
         *(block for name in ours(registry.latent_transforms) for block in form_blocks(name)),
         "## Divergences",
         wrapped(
-            "“Ties pairs”: whether the value depends on which z_1 goes with which z and T. "
-            "The weight is the default one of the term in the objective."
+            "“Ties pairs”: whether, by default, it matters which z_1 goes with which z and T and "
+            "nothing is below z_1 = r(z, T). The weight is the default one, in units of which a "
+            "study gives `w_coherence` and `w_prior` ([the model](model.md#weights))."
         ),
         table(
-            ("divergence", "summary", "ties pairs", "weight"),
+            ("divergence", "summary", "ties pairs", *(f"weight at D = {dim}" for dim in DIMS)),
             [divergence_row(name) for name in ours(registry.divergences)],
         ),
         *blocks_of(registry.divergences),
@@ -523,13 +524,12 @@ def form_blocks(name: str) -> list[str]:
 
 def divergence_row(name: str) -> tuple[str, ...]:
     """A divergence's line in the table."""
-    owner: Any = registry.divergences.get(name)
-    pairs = "yes" if owner.pairs else "no"
+    made = registry.divergences.make(name)
     return (
         link(registry.divergences, name),
         escaped(registry.divergences.summary(name)),
-        pairs,
-        f"{owner.default_weight:g}",
+        "yes" if made.pairs else "no",
+        *(f"{made.default_weight(dim):.3g}" for dim in DIMS),
     )
 
 

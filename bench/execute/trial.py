@@ -214,6 +214,7 @@ def run(
         evaluation=trial.evaluation_key,
         measurements=measurements,
         facts=facts,
+        weights=model.weights,
         unmeasured=unmeasured,
     )
 

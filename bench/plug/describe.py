@@ -108,7 +108,7 @@ def _form_costs(name: str, options: dict[str, Any]) -> list[str]:
 
 
 def _divergence_costs(name: str, options: dict[str, Any]) -> list[str]:
-    """Of one estimate as coherence, T of the size of z."""
+    """Its weight, and one estimate as coherence, T of the size of z."""
     import torch
 
     from tvae.divergences.base import Side
@@ -124,7 +124,8 @@ def _divergence_costs(name: str, options: dict[str, Any]) -> list[str]:
             divergence(q, Side(r), {"z": z, "T": t}).backward()
 
         lines.append(
-            f"D = {dim}: one estimate with gradients, batch of 100: {_milliseconds(step):.3g} ms"
+            f"D = {dim}: default weight {divergence.default_weight(dim):.3g}; "
+            f"one estimate with gradients, batch of 100: {_milliseconds(step):.3g} ms"
         )
     return lines
 

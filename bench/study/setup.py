@@ -84,6 +84,12 @@ def parts(model: Mapping[str, Any]) -> Iterator[Part]:
             yield Part(option, plugins, {**reference})
 
 
+def idle_weights(model: Mapping[str, Any]) -> set[str]:
+    """The options ``w_OPTION`` of parts that are not there."""
+    there = {part.option for part in parts(model)}
+    return {f"w_{option}" for option in _declared(model) if option not in there}
+
+
 def _declared(model: Mapping[str, Any]) -> Mapping[str, Registry[Any]]:
     try:
         declared: Mapping[str, Registry[Any]] = registry.models.get(str(model.get("name"))).parts
@@ -137,11 +143,6 @@ def expanded(config: Mapping[str, Any]) -> Tree:
     model = _with_defaults(registry.models, config["model"])
     for part in parts(model):
         model[part.option] = _with_defaults(part.plugins, part.reference)
-        weight = f"w_{part.option}"
-        if weight in model and model[weight] is None:
-            model[weight] = getattr(
-                part.plugins.get(part.reference["name"]), "default_weight", None
-            )
     return {
         "model": model,
         "family": _with_defaults(registry.families, config["family"]),

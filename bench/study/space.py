@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from bench.study.setup import Setup, parts
+from bench.study.setup import Setup, idle_weights, parts
 from tvae import registry
 from tvae.space import Choice, Factor, Float, Int, Space
 
@@ -14,7 +14,8 @@ def declared(setup: Setup) -> dict[str, tuple[Float | Int | Choice | Factor, Any
     """Dotted path of the configuration -> (where it can be searched, its value), in a fixed order.
 
     What the trainer declares, the weights of the model's objective and what the plugins of the
-    model declare, but for what the study's file sets itself.
+    model declare, but for what the study's file sets itself and the weights of parts that an arm
+    does not have.
     """
     from tvae.trainer import Training
 
@@ -25,11 +26,12 @@ def declared(setup: Setup) -> dict[str, tuple[Float | Int | Choice | Factor, Any
     }
     for option, plugins, reference in parts(model):
         spaces[f"model.{option}"] = plugins.get(reference["name"]).space, reference
+    idle = {f"model.{weight}" for weight in idle_weights(model)}
     return {
         path: (where, values[name])
         for prefix, (space, values) in spaces.items()
         for name, where in space.items()
-        if values[name] is not None and (path := f"{prefix}.{name}") not in setup.fixed
+        if values[name] is not None and (path := f"{prefix}.{name}") not in setup.fixed | idle
     }
 
 

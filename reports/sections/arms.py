@@ -15,7 +15,7 @@ def section(report: Report) -> Section:
 
 
 def arms(study: StudyEntry, manifest: Manifest) -> Table:
-    """What differs between the arms: each differing path, parameters, and trials by stage.
+    """What differs between the arms: each differing path, weights, parameters, trials by stage.
 
     Turned for many arms.
     """
@@ -31,6 +31,17 @@ def arms(study: StudyEntry, manifest: Manifest) -> Table:
             ),
         )
         for path in paths
+    ]
+    weighted = dict.fromkeys(part for arm in specs.values() for part in arm.get("weights", {}))
+    lines += [
+        (
+            Cell(f"weight of {part}", "in the loss"),
+            *(
+                Cell(f"{arm['weights'][part]:.3g}" if part in arm.get("weights", {}) else "—")
+                for arm in specs.values()
+            ),
+        )
+        for part in weighted
     ]
     lines.append(
         (

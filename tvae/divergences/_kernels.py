@@ -6,8 +6,10 @@ Legend: `B` batch, `N` dimensions of a sample.
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import exp, expm1, factorial
 from typing import Literal, get_args
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -50,6 +52,58 @@ def rbf_median(squared_distances: Tensor, dim: int) -> Tensor:
 KERNELS: dict[str, Kernel] = {"imq": imq, "rbf": rbf, "rbf_median": rbf_median}
 
 
+def gaussian_at_unit_shift(rate: float, dim: int) -> float:
+    """MMD^2 of exp(-rate d^2) between N(0, I) and N(m, I) of N dimensions, |m| = 1.
+
+    ``2 (1 + 4 rate)^(-N/2) (1 - exp(-rate / (1 + 4 rate)))``, by E exp(-rate |x|^2) of the
+    differences x ~ N(0, 2 I) and N(m, 2 I).
+    """
+    widened = 1 + 4 * rate
+    return float(-2 * widened ** (-dim / 2) * expm1(-rate / widened))
+
+
+def imq_at_unit_shift(dim: int) -> float:
+    """Of `imq`, by C / (C + d^2) = integral over x > 0 of exp(-x) exp(-x d^2 / C).
+
+    Gauss-Laguerre in v = x (1 + s) / s, of which the integrand falls like exp(-v) at every scale
+    s: 7 digits.
+    """
+    nodes, total = list(zip(*np.polynomial.laguerre.laggauss(40), strict=True)), 0.0
+    for scale in IMQ_SCALES:
+        share = scale / (1 + scale)
+        for v, weight in nodes:
+            x = share * v
+            fall = share * weight * exp(v - x)
+            total += fall * gaussian_at_unit_shift(x / (2 * dim * scale), dim)
+    return total
+
+
+def rbf_median_at_unit_shift(dim: int) -> float:
+    """Of `rbf_median`: half of the pooled squared distances are within a side, half across.
+
+    Halved, those are chi-squared of N degrees of freedom, centrally and with noncentrality 1/2; the
+    latter is a mixture over Poisson(1/4) numbers of pairs of further degrees.
+    """
+    shapes = dim / 2 + torch.arange(12, dtype=torch.float64)
+    shares = torch.tensor([exp(-0.25) * 0.25**j / factorial(j) for j in range(12)]).double()
+    shares[0] += 1
+
+    low, high = 0.0, 4.0 * dim + 20
+    for _ in range(50):  # bisection
+        h = (low + high) / 2
+        below = torch.special.gammainc(shapes, torch.full_like(shapes, h / 4))
+        low, high = (h, high) if float(shares @ below) < 1 else (low, h)
+    return gaussian_at_unit_shift(1 / (2 * low), dim)
+
+
+AT_UNIT_SHIFT: dict[str, Callable[[int], float]] = {
+    "imq": imq_at_unit_shift,
+    "rbf": lambda dim: gaussian_at_unit_shift(1 / (2 * dim), dim),
+    "rbf_median": rbf_median_at_unit_shift,
+}
+"""Kernel -> N -> MMD^2 between N(0, I) and N(m, I) of N dimensions, |m| = 1."""
+
+
 def check_options(kernel: str, estimator: str) -> None:
     """Refuse unknown names.
 
@@ -73,7 +127,9 @@ def pairwise_squared_distances(u: Tensor) -> Tensor:
     return distances.clamp_min(0) * off
 
 
-def mmd_squared(u: Tensor, v: Tensor, kernel: Kernel, estimator: Estimator) -> Tensor:
+def mmd_squared(
+    u: Tensor, v: Tensor, kernel: Kernel, estimator: Estimator, dim: int | None = None
+) -> Tensor:
     """MMD^2 = E k(u, u') + E k(v, v') - 2 E k(u, v), estimated from B pairs.
 
     Estimators differ in what they leave out of the three averages:
@@ -89,6 +145,7 @@ def mmd_squared(u: Tensor, v: Tensor, kernel: Kernel, estimator: Estimator) -> T
         v: B N.
         kernel: of squared distances.
         estimator: which.
+        dim: N as the kernel is told; None: that of the samples.
 
     Returns:
         A scalar.
@@ -101,7 +158,7 @@ def mmd_squared(u: Tensor, v: Tensor, kernel: Kernel, estimator: Estimator) -> T
     n = len(u)
     if u.shape != v.shape or n < 2:
         raise ValueError(f"MMD needs two samples of one shape and B >= 2, got {u.shape}, {v.shape}")
-    k = kernel(pairwise_squared_distances(torch.cat([u, v])), u.shape[1])
+    k = kernel(pairwise_squared_distances(torch.cat([u, v])), dim or u.shape[1])
     within_u, within_v, cross = k[:n, :n], k[n:, n:], k[:n, n:]
     if estimator == "biased":
         return within_u.mean() + within_v.mean() - 2 * cross.mean()

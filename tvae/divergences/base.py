@@ -16,6 +16,9 @@ from torch import Tensor, nn
 from tvae.space import Space
 from tvae.streams import Streams
 
+UNIT_SHIFT = 0.5
+"""KL[N(0, I) || N(m, I)] for |m| = 1, in nats."""
+
 
 @dataclass(frozen=True)
 class Side:
@@ -65,17 +68,40 @@ def gaussian_kl(mean_q: Tensor, logvar_q: Tensor, mean_p: Tensor, logvar_p: Tens
 class Divergence(nn.Module, ABC):
     """D[q, p] as an estimate from one batch (paper, Eq. 3).
 
+    What it claims of itself is measured by the contract tests; an instance may claim otherwise
+    than its class, where options decide.
+
     Attributes:
-        default_weight: the weight of this divergence in the objective unless the study says
-            otherwise: an MMD is a small number of the batch, a KL is in nats.
-        pairs: whether the value depends on which sample of q goes with which of p by more than
-            O(1/B), that is, whether as a coherence term it ties z_1 to its own z and T.
+        pairs: whether, as a coherence term, it ties z_1 to its own z and T: that samples of q go
+            with others of p shows, and nothing is below z_1 = r(z, T): neither noise, nor other
+            pairs, nor a larger T.
+        bounded: whether there is a bound that the value stays above however large T, r(z, T) and
+            z_1 become; without one descent has no end.
         space: constructor options worth tuning.
     """
 
-    default_weight: ClassVar[float] = 1.0
-    pairs: ClassVar[bool] = False
+    pairs: bool = False
+    bounded: bool = True
     space: ClassVar[Space] = {}
+
+    @abstractmethod
+    def at_unit_shift(self, latent_dim: int) -> float:
+        """D[N(0, I), N(m, I)] for |m| = 1: its value in the limit of large batches, above 0.
+
+        As a coherence term, with z and T given, where that makes a difference; T is then of the
+        size of z, and both are independent standard normal.
+
+        Args:
+            latent_dim: D, at least 1.
+        """
+
+    def default_weight(self, latent_dim: int) -> float:
+        """The weight at which a unit shift costs what it costs by the KL, `UNIT_SHIFT` nats.
+
+        So divergences of different kinds are compared at one strength. Its weight in the objective
+        unless a study says otherwise *(ours)*.
+        """
+        return UNIT_SHIFT / self.at_unit_shift(latent_dim)
 
     @abstractmethod
     def forward(

@@ -18,7 +18,9 @@ class KL(Divergence):
 
     Against a side with moments (the standard normal prior) it is their KL. Against an implicit
     side (r(z, T), of which there is a sample only) that sample is the mean of N(r(z, T), s^2 I):
-    each z_1 is tied to its own z and T.
+    each z_1 is tied to its own z and T. As coherence the closed form averages over z_1 with z and T
+    held fixed, although both were computed from a sample of the same z_1: it takes q(z_1|x_1) q(z,
+    T) for their joint law, and a z_1 integrated over is not the z_1 that made z and T.
 
     Args:
         scale: s, above 0.
@@ -30,7 +32,6 @@ class KL(Divergence):
     Source: paper, Eq. 3, where D[x, y] = E[log x - log y]; the Gaussian around r(z, T) is ours.
     """
 
-    default_weight = 1.0
     pairs = True
     space: ClassVar[Space] = {"scale": Float(0.05, 1.0, 0.3, log=True)}
 
@@ -43,6 +44,10 @@ class KL(Divergence):
             self.log_scale: Tensor = nn.Parameter(log_scale)
         else:
             self.register_buffer("log_scale", log_scale, persistent=False)
+
+    def at_unit_shift(self, latent_dim: int) -> float:
+        """1/2, between sides with moments; around r(z, T) a shift of that costs 1 / (2 s^2)."""
+        return 0.5
 
     def forward(
         self,

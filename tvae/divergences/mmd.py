@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from tvae.divergences._kernels import (
+    AT_UNIT_SHIFT,
     KERNELS,
     Estimator,
     KernelName,
@@ -35,12 +36,14 @@ class MMD(Divergence):
     al. 2007 and InfoVAE (Zhao et al. 2017); kernel and estimator are ours.
     """
 
-    default_weight = 10.0
-
     def __init__(self, kernel: KernelName = "imq", estimator: Estimator = "wae") -> None:
         super().__init__()
         check_options(kernel, estimator)
-        self.kernel, self.estimator = KERNELS[kernel], estimator
+        self.kernel, self.estimator = kernel, estimator
+
+    def at_unit_shift(self, latent_dim: int) -> float:
+        """Of the kernel; every estimator has the same limit."""
+        return AT_UNIT_SHIFT[self.kernel](latent_dim)
 
     def forward(
         self,
@@ -50,4 +53,4 @@ class MMD(Divergence):
         generator: torch.Generator | None = None,
     ) -> Tensor:
         """MMD^2, a scalar; neither `given` nor `generator` plays a part."""
-        return mmd_squared(q.sample, p.sample, self.kernel, self.estimator)
+        return mmd_squared(q.sample, p.sample, KERNELS[self.kernel], self.estimator)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from tvae.divergences._kernels import (
+    AT_UNIT_SHIFT,
     KERNELS,
     Estimator,
     KernelName,
@@ -16,6 +17,9 @@ from tvae.divergences._kernels import (
 )
 from tvae.divergences.base import Divergence, Side
 
+FLOOR = 1e-3
+"""Root mean square deviation per dimension below which what is given counts as constant."""
+
 
 class MMDJoint(Divergence):
     """MMD^2 between the joint samples (z, T, z_1) and (z, T, r(z, T)).
@@ -23,9 +27,17 @@ class MMDJoint(Divergence):
     Equal joint laws mean that z_1 is distributed as r(z, T) *given* z and T, which the marginal
     MMD leaves open. Without anything given (the prior term) it is the marginal MMD.
 
+    z and T enter centred and divided by one number each, so that the variances of a block sum to D:
+    T has the weight of D dimensions whatever its P, and the kernel is told N = D times the number
+    of blocks. So neither the size of T nor its P decides how much a difference of z_1 and r(z, T)
+    costs. One number, as T's dimensions are in one unit, and those that hardly vary should hardly
+    count. The gradient goes through it: held constant it would have descent enlarge T, though the
+    value stays.
+
     Args:
-        kernel: as for the marginal MMD; N is the size of the joint sample.
-        estimator: as for the marginal MMD.
+        kernel: as for the marginal MMD.
+        estimator: as for the marginal MMD. ``biased`` is 0 for z_1 = r(z, T) and positive else;
+            ``wae`` pays for larger latents there, ``unbiased`` may prefer other pairs.
         given: which of ``z`` and ``T`` join the sample; at least one.
 
     Raises:
@@ -34,20 +46,27 @@ class MMDJoint(Divergence):
     Source: ours, after the paper's Eq. 3, whose D is a divergence between conditional laws.
     """
 
-    default_weight = 100.0
     pairs = True
 
     def __init__(
         self,
         kernel: KernelName = "imq",
-        estimator: Estimator = "wae",
+        estimator: Estimator = "biased",
         given: Sequence[str] = ("z", "T"),
     ) -> None:
         super().__init__()
         check_options(kernel, estimator)
         if not given or not set(given) <= {"z", "T"}:
             raise ValueError(f"given must name z, T or both, got {list(given)}")
-        self.kernel, self.estimator, self.given = KERNELS[kernel], estimator, tuple(given)
+        self.kernel, self.estimator, self.given = kernel, estimator, tuple(given)
+        self.pairs = estimator == "biased"
+
+    def at_unit_shift(self, latent_dim: int) -> float:
+        """That of the kernel in all dimensions of the joint sample, of which z_1 alone is shifted.
+
+        As a prior, with nothing given, a shift costs more.
+        """
+        return AT_UNIT_SHIFT[self.kernel](latent_dim * (1 + len(self.given)))
 
     def forward(
         self,
@@ -56,11 +75,24 @@ class MMDJoint(Divergence):
         given: Mapping[str, Tensor] | None = None,
         generator: torch.Generator | None = None,
     ) -> Tensor:
-        """MMD^2 of the joint samples, a scalar."""
-        shared = [] if given is None else [given[name] for name in self.given]
+        """MMD^2 of the joint samples, a scalar.
+
+        Raises:
+            ValueError: fewer than two samples a side, or sides of unequal shape.
+        """
+        dim = q.sample.shape[1]
+        shared = [] if given is None else [_weighing(dim, given[name]) for name in self.given]
         return mmd_squared(
             torch.cat([*shared, q.sample], dim=1),
             torch.cat([*shared, p.sample], dim=1),
-            self.kernel,
+            KERNELS[self.kernel],
             self.estimator,
+            dim * (1 + len(shared)),
         )
+
+
+def _weighing(dim: int, block: Tensor) -> Tensor:
+    """`block`, B P, centred and scaled so that its variances over the batch sum to `dim`."""
+    centred = block - block.mean(0)
+    variance = centred.square().sum(1).mean().clamp_min(FLOOR**2 * block.shape[1])
+    return centred * (dim / variance).sqrt()

@@ -24,7 +24,7 @@ class Autoencoder(Model):
         latent_dim: D.
         views: train on (x, x_1, x_2) of T_VAE's own stream instead of x alone.
         prior: the divergence from the standard normal; None: no prior term.
-        w_prior: its weight, at least 0; None: the divergence's default.
+        w_prior: its weight, at least 0, in units of the divergence's default weight.
         seed: of the initial weights.
 
     Source: Kingma and Welling 2013; paper, Sec. 3 (VAE+).
@@ -38,13 +38,13 @@ class Autoencoder(Model):
         latent_dim: int,
         views: bool = False,
         prior: registry.Reference | None = None,
-        w_prior: float | None = None,
+        w_prior: float = 1.0,
         seed: int = 0,
     ) -> None:
         super().__init__(latent_dim, seed)
         self.uses_views = views
         self.prior = None if prior is None else registry.divergences.build(prior)
-        self.w_prior = weight_of("w_prior", w_prior, self.prior)
+        self.w_prior = weight_of("w_prior", w_prior, self.prior, latent_dim)
 
     def objective(self, x: Tensor, views: Views | None, streams: Streams) -> Terms:
         """The loss of one batch; see the class."""

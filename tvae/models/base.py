@@ -59,17 +59,17 @@ def summed(terms: Terms) -> Terms:
     return {"loss": torch.stack(list(terms.values())).sum(), **terms}
 
 
-def weight_of(name: str, given: float | None, divergence: Divergence | None = None) -> float:
-    """The weight `given`, or the default of the divergence that it weighs (0 for None).
+def weight_of(
+    name: str, given: float, divergence: Divergence | None = None, latent_dim: int = 1
+) -> float:
+    """`given` times the default weight, at this D, of the divergence that it weighs (1 for None).
 
     Raises:
-        ValueError: the weight is negative or not a number.
+        ValueError: `given` is negative or not a number.
     """
-    if given is None:
-        given = 0.0 if divergence is None else divergence.default_weight
     if not given >= 0:
         raise ValueError(f"{name} must be at least 0, got {given}")
-    return float(given)
+    return given * (1.0 if divergence is None else divergence.default_weight(latent_dim))
 
 
 def checked(images: np.ndarray[Any, Any] | Tensor) -> Tensor:
@@ -102,8 +102,9 @@ class Model(nn.Module, ABC):
         has_T: whether there is a latent transformation T; see `Transforming`.
         uses_views: whether the objective wants the transformed views of a batch.
         space: constructor options worth tuning, the weights of the objective's terms.
-        parts: constructor options that name a plugin -> its kind. An option ``w_OPTION`` is the
-            weight of its term; None stands for the plugin's default weight.
+        parts: constructor options that name a plugin -> its kind. An option ``w_OPTION`` weighs
+            the term of a divergence, in units of its default weight; the attribute of that name is
+            the weight itself.
         trains: whether there is anything to train; where not, it is used as it is built.
         generates: whether latents can be decoded; where not, only what needs nothing but E(x) is
             measured.
@@ -126,6 +127,15 @@ class Model(nn.Module, ABC):
             self.encoder = Encoder(latent_dim)
         with self.streams.initialising("decoder"):
             self.decoder = Decoder(latent_dim)
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """The weights in force: option of `parts` -> ``w_OPTION``, where there is such a part."""
+        return {
+            option: float(getattr(self, f"w_{option}"))
+            for option in self.parts
+            if getattr(self, option, None) is not None and hasattr(self, f"w_{option}")
+        }
 
     @abstractmethod
     def objective(self, x: Tensor, views: Views | None, streams: Streams) -> Terms:

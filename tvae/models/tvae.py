@@ -28,7 +28,7 @@ class TVAE(Model):
         latent_transform: the form of r(z, T).
         coherence: the divergence that ties inference and generation of the views.
         prior: the divergence of q_psi(z|z_1, z_2) from the standard normal.
-        w_coherence: weight, at least 0; None: the divergence's default.
+        w_coherence: weight, at least 0, in units of the divergence's default weight.
         w_prior: weight, likewise.
         w_prior_T: weight of an MMD of T from the standard normal, without which T cannot be
             sampled; 0 leaves it out.
@@ -62,8 +62,8 @@ class TVAE(Model):
         latent_transform: registry.Reference,
         coherence: registry.Reference,
         prior: registry.Reference,
-        w_coherence: float | None = None,
-        w_prior: float | None = None,
+        w_coherence: float = 1.0,
+        w_prior: float = 1.0,
         w_prior_T: float = 0.0,
         beta: float = 1.0,
         view_reconstruction: bool = False,
@@ -84,8 +84,8 @@ class TVAE(Model):
             # the gain starts T near the identity, where r(z, T) is near z for every form
             width = hidden if hidden_T is None else hidden_T
             self.h_xi = PairNetwork(latent_dim, self.r.parameter_size, width, gain=0.1)
-        self.w_coherence = weight_of("w_coherence", w_coherence, self.coherence)
-        self.w_prior = weight_of("w_prior", w_prior, self.prior)
+        self.w_coherence = weight_of("w_coherence", w_coherence, self.coherence, latent_dim)
+        self.w_prior = weight_of("w_prior", w_prior, self.prior, latent_dim)
         self.w_prior_T = weight_of("w_prior_T", w_prior_T)
         self.beta = weight_of("beta", beta)
         self.view_reconstruction = view_reconstruction

@@ -1,8 +1,8 @@
 """What every divergence promises.
 
 The objective calls a divergence in two places, as coherence and as prior, and knows nothing else of
-it. Whether it ties z_1 to its own z and T decides what a study of latent transforms can show, so
-the declaration `pairs` is measured.
+it. Whether it ties z_1 to its own z and T decides what a study of latent transforms can show, and
+its default weight whether kinds are compared at one strength, so what it declares is measured.
 
 Legend: `B` batch, `D` latent size, `P` size of T.
 """
@@ -17,9 +17,12 @@ import torch
 from torch import Tensor
 
 from tvae import registry
-from tvae.divergences.base import Divergence, Side
+from tvae.divergences.base import UNIT_SHIFT, Divergence, Side
 from tvae.streams import Streams
-from tvae.testing.contract import Contract, devices, label
+from tvae.testing.contract import Contract, Law, devices, label
+
+SIZES = (1.0, 10.0, 100.0, 1000.0)
+"""Of T, next to z."""
 
 
 class DivergenceContract(Contract):
@@ -56,12 +59,16 @@ class DivergenceContract(Contract):
         return None
 
     def sides(
-        self, noise: float = 0.1, n: int | None = None
+        self, noise: float = 0.1, n: int | None = None, size: float = 1.0
     ) -> tuple[Side, Side, dict[str, Tensor]]:
-        """(q, p, given) in float64: T moves z to r = z + T, and q's means lie `noise` from r."""
+        """(q, p, given) in float64: T moves z to r = z + T, and q's means lie `noise` from r.
+
+        T is `size` times as large as z; both in units that make r's variance 1 at size 1.
+        """
         generator = torch.Generator().manual_seed(0)
         shape = (self.batch if n is None else n, self.dim)
         z, t, error = torch.randn(3, *shape, generator=generator, dtype=torch.float64)
+        t = size * t
         r = (z + t) / 2**0.5
         mean, logvar = r + noise * error, torch.full_like(r, -4.0)
         q = Side.gaussian(mean, logvar, torch.randn(shape, generator=generator, dtype=z.dtype))
@@ -165,20 +172,59 @@ class DivergenceContract(Contract):
         self.measured("pairs permuted together", abs(after - before) / abs(before), 1e-9)
 
     def test_it_ties_pairs_where_it_says_so(self, settings: Mapping[str, Any]) -> None:
-        """z_1 of another sample: a divergence that ties pairs must notice by a nat or more."""
+        """Other pairs cost a tenth of a nat or more, and nothing is below z_1 = r(z, T).
+
+        Where it does not say so, other pairs cost nothing, or something is below.
+        """
         divergence = self.make(settings)
-        q, p, given = self.sides()
-        order = torch.roll(torch.arange(self.batch), 1)
-        before = float_of(divergence(q, p, given))
-        change = divergence.default_weight * (
-            float_of(divergence(permuted(q, order), p, given)) - before
-        )
+        exact = {size: self.coherence(divergence, 0.0, False, size) for size in SIZES}
+        others = [
+            self.coherence(divergence, noise, shuffled, size)
+            for size in SIZES
+            for noise in (0.0, 0.1, 0.5)
+            for shuffled in (False, True)
+        ]
+        change = self.coherence(divergence, 0.0, True) - exact[1]
+        below = max(exact.values()) - min(others)
         if divergence.pairs:
-            self.measured("pairs: weighted change, one side permuted", change, 1.0, lower=True)
-        else:
-            self.measured(
-                "no pairs: weighted change, one side permuted", abs(change), 1 / self.batch
+            self.hold(
+                [
+                    Law("pairs: nats for other pairs", change, 0.1, lower=True),
+                    Law("pairs: nats below z_1 = r(z, T)", below, 1e-9),
+                ]
             )
+        elif below <= 1e-9:
+            self.measured("no pairs: nats for other pairs", abs(change), 1 / self.batch)
+        else:
+            self.measured("no pairs: nats below z_1 = r(z, T)", below, 1e-9, lower=True)
+
+    def test_it_is_bounded_where_it_says_so(self, settings: Mapping[str, Any]) -> None:
+        """As T grows, and r(z, T) and z_1 with it; one that is not falls by a nat and more."""
+        divergence = self.make(settings)
+        fall = max(
+            self.coherence(divergence, noise, shuffled, SIZES[-2])
+            - self.coherence(divergence, noise, shuffled, SIZES[-1])
+            for noise in (0.0, 0.5)
+            for shuffled in (False, True)
+        )
+        if divergence.bounded:
+            self.measured("bounded: nats by which it falls as T grows", fall, UNIT_SHIFT / 2)
+        else:
+            self.measured("unbounded: nats by which it falls as T grows", fall, 1.0, lower=True)
+
+    def coherence(
+        self, divergence: Divergence, noise: float, shuffled: bool, size: float = 1.0
+    ) -> float:
+        """The weighted coherence, in nats, of z_1 that lies `noise` from r(z, T), T of a `size`.
+
+        `shuffled`: z_1 of the next sample.
+        """
+        q, p, given = self.sides(noise, size=size)
+        assert q.mean is not None
+        q = Side(q.mean, q.mean, q.logvar)
+        if shuffled:
+            q = permuted(q, torch.roll(torch.arange(self.batch), 1))
+        return divergence.default_weight(self.dim) * float_of(divergence(q, p, given))
 
     def test_double_loop(self, settings: Mapping[str, Any]) -> None:
         """Against `double_loop`, with and without something given."""
@@ -214,9 +260,31 @@ class DivergenceContract(Contract):
             assert value.device.type == device.type
             assert value.isfinite()
 
-    def test_default_weight(self) -> None:
-        """Above 0, or tuning it would start from nothing."""
-        assert self.owner().default_weight > 0
+    def test_a_unit_shift_costs_what_it_costs_by_the_kl(self, settings: Mapping[str, Any]) -> None:
+        """Kinds are compared at one strength: the declared `at_unit_shift` against a large batch.
+
+        The mean over shifts along every axis, both ways, above what equal laws give: what a batch
+        adds to either and what depends on the direction cancels.
+        """
+        divergence = self.make(settings)
+        for dim in (self.dim, 4 * self.dim):
+            generator = torch.Generator().manual_seed(4)
+            u, v, z, t = torch.randn(4, 512, dim, generator=generator, dtype=torch.float64)
+            zeros = torch.zeros_like(u)
+
+            def value(shift: Tensor, u: Any = u, v: Any = v, zeros: Any = zeros, z: Any = z,
+                      t: Any = t) -> float:  # fmt: skip
+                q = Side(u + shift, zeros + shift, zeros)
+                return float_of(divergence(q, Side(v, zeros, zeros), {"z": z, "T": t}))
+
+            axes = torch.eye(dim, dtype=torch.float64)
+            shifted = [value(shift) for shift in (*axes, *-axes)]
+            cost = sum(shifted) / len(shifted) - value(0 * axes[0])
+            weight = divergence.default_weight(dim)
+            assert weight > 0
+            self.measured(
+                f"a unit shift in D = {dim}, off by", abs(weight * cost / UNIT_SHIFT - 1), 0.25
+            )
 
 
 def float_of(value: Tensor) -> float:

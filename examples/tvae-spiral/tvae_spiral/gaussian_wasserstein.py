@@ -28,7 +28,6 @@ class GaussianWasserstein(Divergence):
     matrices" (1982).
     """
 
-    default_weight = 5.0
     pairs = True
     space: ClassVar[Space] = {"scale": Float(0.05, 1.0, 0.3, log=True)}
 
@@ -37,6 +36,10 @@ class GaussianWasserstein(Divergence):
         if not scale > 0:
             raise ValueError(f"scale must be above 0, got {scale}")
         self.scale = scale
+
+    def at_unit_shift(self, latent_dim: int) -> float:
+        """1, the squared distance of the means."""
+        return 1.0
 
     def forward(
         self,

@@ -32,7 +32,7 @@ class Decoyed(Model):
         self,
         latent_dim: int,
         decoy: registry.Reference,
-        w_decoy: float | None = None,
+        w_decoy: float = 1.0,
         seed: int = 0,
     ) -> None:
         super().__init__(latent_dim, seed)
@@ -57,11 +57,13 @@ class Shadow(Divergence):
     """D = 0."""
 
     space: ClassVar[Space] = {"depth": Float(0.1, 2.0, 1.0)}
-    default_weight = 3.0
 
     def __init__(self, depth: float = 1.0, wide: bool = False) -> None:
         super().__init__()
         self.depth = depth
+
+    def at_unit_shift(self, latent_dim):
+        return 1.0
 
     def forward(self, q, p, given=None, noise=None):
         return 0.0 * q.sample.sum()
@@ -111,7 +113,7 @@ def test_a_changed_part_trains_anew_and_its_defaults_are_told(folder):
     assert after["vae"] == before["vae"]
     model = before["mine"][1]["model"]
     assert model["decoy"] == {"name": "shadow", "depth": 1.0, "wide": False}
-    assert model["w_decoy"] == 3.0
+    assert model["w_decoy"] == 1.0
 
 
 CHECKED = """

@@ -33,7 +33,7 @@ def test_every_default_is_spelled_out_and_what_was_written_is_kept(given):
         **registry.defaults_of(registry.divergences.get("kl")),
         "name": "kl",
     }
-    assert setup.config["model"]["w_prior"] == registry.divergences.get("mmd").default_weight
+    assert setup.config["model"]["w_prior"] == 1.0
     assert setup.written["model"]["coherence"] == {"name": "kl"}
     assert "w_prior" not in setup.written["model"]
     assert {"model.hidden", "model.coherence.name"} <= setup.fixed

@@ -33,9 +33,9 @@ def squared_distance(a: np.ndarray, b: np.ndarray) -> float:
     return float(sum((x - y) ** 2 for x, y in zip(a, b, strict=True)))
 
 
-def naive_kernel(kernel: str, pooled: np.ndarray):
+def naive_kernel(kernel: str, pooled: np.ndarray, dim: int | None = None):
     """k(a, b) as written in the papers; the median heuristic looks at the pooled sample."""
-    dim = pooled.shape[1]
+    dim = dim or pooled.shape[1]
     if kernel == "imq":
         scales = [2 * dim * s for s in (0.1, 0.2, 0.5, 1, 2, 5, 10)]
         return lambda a, b: sum(c / (c + squared_distance(a, b)) for c in scales)
@@ -49,9 +49,11 @@ def naive_kernel(kernel: str, pooled: np.ndarray):
     return lambda a, b: math.exp(-squared_distance(a, b) / (2 * bandwidth))
 
 
-def naive_mmd(u: np.ndarray, v: np.ndarray, kernel: str, estimator: str) -> float:
+def naive_mmd(
+    u: np.ndarray, v: np.ndarray, kernel: str, estimator: str, dim: int | None = None
+) -> float:
     n = len(u)
-    k = naive_kernel(kernel, np.concatenate([u, v]))
+    k = naive_kernel(kernel, np.concatenate([u, v]), dim)
     within, cross, within_count, cross_count = 0.0, 0.0, 0, 0
     for i in range(n):
         for j in range(n):
@@ -199,12 +201,91 @@ def test_equal_samples_have_finite_gradients(kernel, estimator):
 @every_estimator
 @pytest.mark.parametrize("given", [("z",), ("T",), ("z", "T")])
 def test_joint_is_the_mmd_of_the_concatenation(kernel, estimator, given):
-    z, t, q, p = randn(B, N), randn(B, 5, seed=1), randn(B, N, seed=2), randn(B, N, seed=3)
+    """Of blocks whose variances sum to N, as many dimensions as the kernel is told."""
+    z, t, q, p = randn(B, N), 3 + randn(B, 5, seed=1), randn(B, N, seed=2), randn(B, N, seed=3)
     shared = {"z": z, "T": t}
     joint = MMDJoint(kernel, estimator, given)(Side(q), Side(p), shared)
-    beside = np.concatenate([shared[name] for name in given], axis=1)
-    u, v = (np.concatenate([beside, side], axis=1) for side in (q, p))
-    assert float(joint) == pytest.approx(naive_mmd(u, v, kernel, estimator), rel=1e-12, abs=1e-13)
+    blocks = [shared[name].numpy() for name in given]
+    beside = [block * (N / block.var(axis=0).sum()) ** 0.5 for block in blocks]
+    u, v = (np.concatenate([*beside, side], axis=1) for side in (q, p))
+    expected = naive_mmd(u, v, kernel, estimator, N * (1 + len(given)))
+    assert float(joint) == pytest.approx(expected, rel=1e-11, abs=1e-13)
+
+
+@every_kernel
+def test_a_shift_of_z_1_costs_the_same_whatever_the_size_of_T(kernel):
+    """The closed form's 0.5 nats, from P = D to 50 times that, and for T of low rank."""
+    dim, n = 10, 500
+    z, q, p = randn(3, n, dim)
+    joint = MMDJoint(kernel)
+    for t in (
+        *(randn(n, size, seed=1) for size in (10, 100, 500)),
+        randn(n, 3, seed=1) @ randn(3, 100, seed=2),
+        torch.cat([randn(n, 3, seed=1), 0.02 * randn(n, 97, seed=2)], 1),
+    ):
+        costs = [
+            float(joint(Side(q + shift), Side(p), {"z": z, "T": t})) for shift in unit_shifts(dim)
+        ]
+        cost = np.mean(costs) - float(joint(Side(q), Side(p), {"z": z, "T": t}))
+        assert joint.default_weight(dim) * cost == pytest.approx(0.5, rel=0.08)
+
+
+def unit_shifts(dim: int) -> list[Tensor]:
+    """Along every axis, both ways."""
+    axes = torch.eye(dim, dtype=torch.float64)
+    return [*axes, *-axes]
+
+
+@every_kernel
+@every_estimator
+def test_a_larger_T_neither_lowers_the_joint_nor_is_asked_for(kernel, estimator):
+    """With r(z, T) held fixed; statistics without a gradient would ask for it."""
+    z, t, r, error = randn(4, B, N)
+    joint = MMDJoint(kernel, estimator)
+
+    def value(size: Tensor) -> Tensor:
+        return joint(Side(r + error), Side(r), {"z": z, "T": size * t})
+
+    size = torch.ones((), dtype=torch.float64, requires_grad=True)
+    for factor in (0.1, 10.0, 1000.0):
+        torch.testing.assert_close(value(factor * size), value(size), rtol=1e-9, atol=1e-12)
+    (slope,) = torch.autograd.grad(value(size), size)
+    assert abs(slope) < 1e-13
+
+
+@pytest.mark.parametrize("n", [2, B])
+@pytest.mark.parametrize("spread", [0.0, 1e-8])
+def test_a_T_that_says_nothing_counts_for_nothing(n, spread):
+    """Dead, or constant up to rounding: the value and all gradients are finite, and z still ties.
+
+    Rounding must not be blown up into a T, nor its gradient.
+    """
+    z, q, p = (x.float().requires_grad_() for x in randn(3, n, N))
+    t = (0.3 + spread * randn(n, 5, seed=1)).float().requires_grad_()
+    value = MMDJoint()(Side(q), Side(p), {"z": z, "T": t})
+    value.backward()
+    for leaf in (z, t, q, p):
+        assert leaf.grad.isfinite().all()
+    assert t.grad.abs().max() < 1
+    constant = MMDJoint()(Side(q), Side(p), {"z": z, "T": torch.full_like(t, 0.3)})
+    torch.testing.assert_close(value, constant, rtol=1e-4, atol=1e-6)
+    assert value > 0
+
+
+def test_what_other_estimators_than_biased_pay_for():
+    """No claim of pairs: `wae` is lower for larger latents, `unbiased` for other pairs."""
+    z, t = randn(2, 64, 10)
+    order = torch.roll(torch.arange(64), 1)
+
+    def value(estimator: str, size: float = 1.0, shuffled: bool = False) -> float:
+        r = z + size * t
+        q = r[order] if shuffled else r
+        return float(MMDJoint(estimator=estimator)(Side(q), Side(r), {"z": z, "T": size * t}))
+
+    assert value("wae", size=100) < value("wae") - 0.01
+    assert value("unbiased", size=0.1, shuffled=True) < value("unbiased", size=0.1) - 0.001
+    assert value("biased", size=100) == pytest.approx(value("biased"), abs=1e-12)
+    assert value("biased", size=0.1, shuffled=True) > value("biased", size=0.1) + 0.01
 
 
 @every_kernel

@@ -73,10 +73,10 @@ def noise(stream: str, size: int) -> Tensor:
     return torch.randn(B, size, generator=Streams(SEED)(stream), dtype=torch.float64)
 
 
-def imq(u: Tensor, v: Tensor) -> float:
+def imq(u: Tensor, v: Tensor, size: int | None = None) -> float:
     total = 0.0
     for scale in (0.1, 0.2, 0.5, 1, 2, 5, 10):
-        c = 2 * len(u) * scale
+        c = 2 * (size or len(u)) * scale
         total = total + c / (c + ((u - v) ** 2).sum())
     return total
 
@@ -88,12 +88,24 @@ def mmd(u: Tensor, v: Tensor) -> Tensor:
     return within - 2 * sum(imq(u[i], v[j]) for i, j in pairs) / B**2
 
 
+def mmd_joint(u: Tensor, v: Tensor, *given: Tensor) -> Tensor:
+    """Everything; what is given weighs as D dimensions, in variance and for the kernel."""
+    beside = [x * (D / x.var(0, correction=0).sum()).sqrt() for x in given]
+    pooled = torch.cat([torch.cat([*beside, side], 1) for side in (u, v)])
+    size = D * (1 + len(given))
+    total = 0.0
+    for i, j in itertools.product(range(2 * B), repeat=2):
+        sign = 1 if (i < B) == (j < B) else -1
+        total = total + sign * imq(pooled[i], pooled[j], size) / B**2
+    return total
+
+
 def coherence(name: str, law: Normal, z_i: Tensor, r_i: Tensor, z: Tensor, t: Tensor) -> Tensor:
     if name == "kl":
         return kl_divergence(law, Normal(r_i, 0.3)).sum(1).mean()
     if name == "mmd":
         return mmd(z_i, r_i)
-    return mmd(torch.cat([z, t, z_i], 1), torch.cat([z, t, r_i], 1))
+    return mmd_joint(z_i, r_i, z, t)
 
 
 def matrix(t: Tensor, sign: int) -> Tensor:
@@ -132,9 +144,11 @@ def reference(model, form: str, divergence: str, prior: str, weights: dict, inve
         t_2 = model.h_xi.layers(torch.cat([z_2, z_1], 1))
         r_2 = r(form, z, t_2, 1)
     pi = Normal(torch.zeros(D, dtype=z.dtype), 1.0)
-    against_pi = (
-        kl_divergence(q_z, pi).sum(1).mean() if prior == "kl" else mmd(z, noise("prior", D))
-    )
+    against_pi = {
+        "kl": lambda: kl_divergence(q_z, pi).sum(1).mean(),
+        "mmd": lambda: mmd(z, noise("prior", D)),
+        "mmd_joint": lambda: mmd_joint(z, noise("prior", D)),
+    }[prior]()
     terms = {
         "reconstruction": nll(model, z_0, X) + nll(model, z_1, X_1) + nll(model, z_2, X_2),
         "coherence": weights["w_coherence"]
@@ -153,6 +167,8 @@ def reference(model, form: str, divergence: str, prior: str, weights: dict, inve
     return terms
 
 
+# where a unit shift costs 0.5 nats in D and, joint, in 3 D dimensions; see test_default_weights.py
+UNITS = {"mmd": 1.9132332057773453, "mmd_joint": 5.432002522352216, "kl": 1.0}
 PLAIN = {"w_coherence": 0.7, "w_prior": 2.5, "beta": 1.3}
 EXTRA = {**PLAIN, "view_reconstruction": True, "w_prior_T": 1.7}
 
@@ -173,7 +189,9 @@ EXTRA = {**PLAIN, "view_reconstruction": True, "w_prior_T": 1.7}
 def test_every_term_and_every_gradient(form, divergence, prior, weights, invertible):
     built = model(form, divergence, prior, **weights)
     found = built.objective(X, Views(X_1, X_2, invertible), Streams(SEED))
-    expected = reference(built, form, divergence, prior, weights, invertible)
+    units = {"w_coherence": UNITS[divergence], "w_prior": UNITS[prior]}
+    in_force = {**weights, **{name: weights[name] * unit for name, unit in units.items()}}
+    expected = reference(built, form, divergence, prior, in_force, invertible)
     assert list(found) == ["loss", *expected]
     for name, value in expected.items():
         torch.testing.assert_close(found[name], value, rtol=1e-7, atol=0, msg=name)
@@ -188,15 +206,26 @@ def test_every_term_and_every_gradient(form, divergence, prior, weights, inverti
         assert one.abs().max() > 0, f"{name} is not trained"
 
 
-@pytest.mark.parametrize(("divergence", "weight"), [("mmd", 10.0), ("mmd_joint", 100.0), ("kl", 1)])
-def test_default_weights_are_the_divergences(divergence, weight):
+@pytest.mark.parametrize("divergence", UNITS)
+@pytest.mark.parametrize("factor", [1.0, 0.0, 3.0])
+def test_weights_are_in_units_of_the_divergences_own(divergence, factor):
     """Of coherence and prior alike; beta is 1 and the optional terms are left out."""
-    built = model("additive", divergence, divergence)
+    options = {} if factor == 1 else {"w_coherence": factor, "w_prior": factor}
+    built = model("additive", divergence, divergence, **options)
+    weight = factor * UNITS[divergence]
+    assert built.weights == pytest.approx({"coherence": weight, "prior": weight}, rel=1e-7)
     weights = {"w_coherence": weight, "w_prior": weight, "beta": 1.0}
     found = built.objective(X, Views(X_1, X_2), Streams(SEED))
-    marginal = "kl" if divergence == "kl" else "mmd"
-    expected = reference(built, "additive", divergence, marginal, weights, True)
+    expected = reference(built, "additive", divergence, divergence, weights, True)
     torch.testing.assert_close(found["loss"], sum(expected.values()), rtol=1e-7, atol=0)
+
+
+def test_a_part_that_is_not_there_has_no_weight():
+    built = tvae.build({"name": "autoencoder", "latent_dim": D})
+    assert built.weights == {}
+    assert tvae.build({"name": "pixels"}).weights == {}
+    built = tvae.build({"name": "autoencoder", "latent_dim": D, "prior": "kl", "w_prior": 0.3})
+    assert built.weights == {"prior": 0.3}
 
 
 @pytest.mark.parametrize("beta", [1.0, 0.25])
@@ -223,16 +252,16 @@ def test_without_views_it_is_the_vae(beta):
 def test_the_vaes_loss_is_the_elbo():
     """-log p(x|z) + KL, also where the prior is another divergence or none."""
     q, z = None, None
-    for prior, weight in (("kl", None), ("kl", 0.5), ("mmd", 3.0), (None, None)):
+    for prior, weight in (("kl", 1.0), ("kl", 0.5), ("mmd", 3.0), (None, 1.0)):
         vae = tvae.build(
             {"name": "autoencoder", "latent_dim": D, "prior": prior, "w_prior": weight}, 3
         ).double()
         q, z = posterior(vae, X, "posterior/0")
         expected = {"reconstruction": nll(vae, z, X)}
         if prior == "kl":
-            expected["prior"] = (weight or 1) * kl_divergence(q, Normal(0.0, 1.0)).sum(1).mean()
+            expected["prior"] = weight * kl_divergence(q, Normal(0.0, 1.0)).sum(1).mean()
         elif prior == "mmd":
-            expected["prior"] = weight * mmd(z, noise("prior", D))
+            expected["prior"] = weight * UNITS["mmd"] * mmd(z, noise("prior", D))
         for views in (None, Views(X_1, X_2)):
             found = vae.objective(X, views, Streams(SEED))
             assert list(found) == ["loss", *expected]
@@ -259,7 +288,7 @@ def test_with_views_the_autoencoder_sums_over_the_three_images(prior):
     elif prior == "mmd":
         generator = Streams(SEED)("prior")
         draws = [torch.randn(B, D, generator=generator, dtype=torch.float64) for _ in range(3)]
-        expected = 10 * sum(mmd(z, pi) for z, pi in zip(samples, draws, strict=True))
+        expected = UNITS["mmd"] * sum(mmd(z, pi) for z, pi in zip(samples, draws, strict=True))
         torch.testing.assert_close(found["prior"], expected, rtol=1e-9, atol=1e-12)
     else:
         assert "prior" not in found
