@@ -36,6 +36,7 @@ def results(given):
                 measured("coherence/gap", None, "coherence"),
                 measured("cost/parameters", 123.0, "cost"),
             ],
+            weights={"prior": 2.5},
         ),
         additive.training_key: Result("failed", "it broke"),
     }
@@ -96,6 +97,8 @@ def test_every_trial_of_the_plan_is_in_the_manifest(given, results, tmp_path):
     arms = manifest["study"]["arms"]
     assert arms["vae"]["parameters"] == 123
     assert "parameters" not in arms["additive"]
+    assert arms["vae"]["weights"] == {"prior": 2.5}
+    assert "weights" not in arms["additive"]
     assert arms["vae_plus"]["published"] == "VAE+"
     assert arms["additive"]["summary"] == TINY["arms"]["additive"]["summary"]
     assert manifest["study"]["command"] == "the command"

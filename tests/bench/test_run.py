@@ -52,6 +52,9 @@ def test_rows_and_manifest_are_what_the_report_reads(finished):
     assert frame[~frame.metric.isin(["coherence/gap"])].value.notna().all()
     assert (frame[frame.metric == "nll"].value > 0).all()
     manifest = manifests.load("tiny", finished.folder / "runs")
+    weights = {name: arm["weights"] for name, arm in manifest["study"]["arms"].items()}
+    assert weights["vae"] == {"prior": 1.0}
+    assert weights["additive"] == pytest.approx({"coherence": 1.0, "prior": 1.913}, rel=1e-3)
     assert [trial["status"] for trial in manifest["trials"]] == ["done"] * 4
     for trial in manifest["trials"]:
         for file in (trial["curve"], trial["pictures"]):

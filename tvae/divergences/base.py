@@ -101,7 +101,8 @@ class Divergence(nn.Module, ABC):
         So divergences of different kinds are compared at one strength. Its weight in the objective
         unless a study says otherwise *(ours)*.
         """
-        return UNIT_SHIFT / self.at_unit_shift(latent_dim)
+        with torch.device("cpu"):  # models are built on the meta device, too, without numbers
+            return UNIT_SHIFT / self.at_unit_shift(latent_dim)
 
     @abstractmethod
     def forward(

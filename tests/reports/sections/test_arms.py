@@ -34,6 +34,22 @@ def test_few_arms_stay_across(study):
     assert [cell.text for cell in arms_of.arms(few["study"], few).header[1:]] == list(ARMS)
 
 
+def test_weights_in_force_are_shown(study):
+    """Also where the study left them at their defaults and arms do not differ in what it says."""
+    found = manifests.load(study())
+    arms = found["study"]["arms"]
+    assert "weight of" not in str(arms_of.arms(found["study"], found))
+    arms["new"]["weights"] = {"coherence": 13.348, "prior": 4.552}
+    arms["plain"]["weights"] = {"prior": 1.0}
+    rows = {line[0].text: line[1:] for line in arms_of.arms(found["study"], found).rows}
+    shown = {
+        part: dict(zip(arms, (cell.text for cell in rows[f"weight of {part}"]), strict=True))
+        for part in ("coherence", "prior")
+    }
+    assert shown["coherence"] == {**dict.fromkeys(arms, "—"), "new": "13.3"}
+    assert shown["prior"] == {**dict.fromkeys(arms, "—"), "new": "4.55", "plain": "1"}
+
+
 def test_claims_of_a_manifest_are_read_and_shown(study):
     folder = enrich(study())
     assert manifests.load(folder)["study"]["arms"]["new"]["claims"] == ["inverse", "abelian"]

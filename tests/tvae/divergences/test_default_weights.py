@@ -156,10 +156,12 @@ def test_the_energy_is_scipys(dim):
     assert divergences.make("energy").at_unit_shift(dim) == pytest.approx(expected, rel=1e-9)
 
 
-def test_weights_are_the_same_every_time():
-    """And draw no random numbers."""
+@pytest.mark.parametrize("options", [{}, *({"kernel": kernel} for kernel in KERNELS)], ids=str)
+def test_weights_are_the_same_everywhere(options):
+    """They draw no random numbers, and need none where torch has no numbers at all."""
     state = torch.random.get_rng_state()
-    for name in divergences.names():
-        first, second = (divergences.make(name).default_weight(10) for _ in range(2))
-        assert first == second
+    for name in ("mmd", "mmd_joint") if options else divergences.names():
+        first = divergences.make(name, **options).default_weight(10)
+        with torch.device("meta"):
+            assert divergences.make(name, **options).default_weight(10) == first
     assert torch.equal(torch.random.get_rng_state(), state)
