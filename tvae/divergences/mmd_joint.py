@@ -31,8 +31,8 @@ class MMDJoint(Divergence):
     T has the weight of D dimensions whatever its P, and the kernel is told N = D times the number
     of blocks. So neither the size of T nor its P decides how much a difference of z_1 and r(z, T)
     costs. One number, as T's dimensions are in one unit, and those that hardly vary should hardly
-    count. The gradient goes through it: held constant it would have descent enlarge T, though the
-    value stays.
+    count. What is given is held constant: the gradient reaches z and T through r(z, T) alone, or
+    descent would spread them apart instead of making them say what z_1 is.
 
     Args:
         kernel: as for the marginal MMD.
@@ -92,7 +92,7 @@ class MMDJoint(Divergence):
 
 
 def _weighing(dim: int, block: Tensor) -> Tensor:
-    """`block`, B P, centred and scaled so that its variances over the batch sum to `dim`."""
-    centred = block - block.mean(0)
+    """`block`, B P, held constant, centred, its variances over the batch scaled to sum to `dim`."""
+    centred = block.detach() - block.detach().mean(0)
     variance = centred.square().sum(1).mean().clamp_min(FLOOR**2 * block.shape[1])
     return centred * (dim / variance).sqrt()

@@ -239,34 +239,29 @@ def unit_shifts(dim: int) -> list[Tensor]:
 @every_kernel
 @every_estimator
 def test_a_larger_T_neither_lowers_the_joint_nor_is_asked_for(kernel, estimator):
-    """With r(z, T) held fixed; statistics without a gradient would ask for it."""
+    """With r(z, T) held fixed: what is given is a condition, no way to a lower loss."""
     z, t, r, error = randn(4, B, N)
     joint = MMDJoint(kernel, estimator)
 
-    def value(size: Tensor) -> Tensor:
-        return joint(Side(r + error), Side(r), {"z": z, "T": size * t})
+    def value(size: float) -> Tensor:
+        given = {"z": z.requires_grad_(), "T": (size * t).requires_grad_()}
+        return joint(Side(r + error), Side(r), given)
 
-    size = torch.ones((), dtype=torch.float64, requires_grad=True)
-    for factor in (0.1, 10.0, 1000.0):
-        torch.testing.assert_close(value(factor * size), value(size), rtol=1e-9, atol=1e-12)
-    (slope,) = torch.autograd.grad(value(size), size)
-    assert abs(slope) < 1e-13
+    for size in (0.1, 10.0, 1000.0):
+        torch.testing.assert_close(value(size), value(1.0), rtol=1e-9, atol=1e-12)
+    assert not value(1.0).requires_grad
 
 
 @pytest.mark.parametrize("n", [2, B])
 @pytest.mark.parametrize("spread", [0.0, 1e-8])
 def test_a_T_that_says_nothing_counts_for_nothing(n, spread):
-    """Dead, or constant up to rounding: the value and all gradients are finite, and z still ties.
-
-    Rounding must not be blown up into a T, nor its gradient.
-    """
+    """Dead, or constant up to rounding, which must not be blown up into a T; z still ties."""
     z, q, p = (x.float().requires_grad_() for x in randn(3, n, N))
-    t = (0.3 + spread * randn(n, 5, seed=1)).float().requires_grad_()
+    t = (0.3 + spread * randn(n, 5, seed=1)).float()
     value = MMDJoint()(Side(q), Side(p), {"z": z, "T": t})
     value.backward()
-    for leaf in (z, t, q, p):
-        assert leaf.grad.isfinite().all()
-    assert t.grad.abs().max() < 1
+    assert q.grad.isfinite().all()
+    assert p.grad.isfinite().all()
     constant = MMDJoint()(Side(q), Side(p), {"z": z, "T": torch.full_like(t, 0.3)})
     torch.testing.assert_close(value, constant, rtol=1e-4, atol=1e-6)
     assert value > 0

@@ -89,8 +89,8 @@ def mmd(u: Tensor, v: Tensor) -> Tensor:
 
 
 def mmd_joint(u: Tensor, v: Tensor, *given: Tensor) -> Tensor:
-    """Everything; what is given weighs as D dimensions, in variance and for the kernel."""
-    beside = [x * (D / x.var(0, correction=0).sum()).sqrt() for x in given]
+    """Everything; what is given is constant and weighs as D dimensions, also for the kernel."""
+    beside = [(x * (D / x.var(0, correction=0).sum()).sqrt()).detach() for x in given]
     pooled = torch.cat([torch.cat([*beside, side], 1) for side in (u, v)])
     size = D * (1 + len(given))
     total = 0.0
