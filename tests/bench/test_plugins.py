@@ -89,7 +89,7 @@ def test_describe_tells_costs_of_the_form_at_both_sizes(capsys):
 
 def test_describe_of_every_kind(capsys):
     assert "scale: " in say(capsys, "describe", "kl")
-    assert "D = 100: one estimate" in say(capsys, "describe", "kl")
+    assert "D = 100: default weight 1; one estimate" in say(capsys, "describe", "kl")
     assert "two views of 100 images" in say(capsys, "describe", "crop")
     assert "images: int = 1000" in say(capsys, "describe", "algebra")
     sizes = " / ".join(f"{size:,}" for size in data.source("mnist_small").sizes)

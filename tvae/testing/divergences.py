@@ -191,12 +191,23 @@ class DivergenceContract(Contract):
                 [
                     Law("pairs: nats for other pairs", change, 0.1, lower=True),
                     Law("pairs: nats below z_1 = r(z, T)", below, 1e-9),
+                    Law("pairs: descent enlarges what is given", self.pull(divergence), 1e-9),
                 ]
             )
         elif below <= 1e-9:
             self.measured("no pairs: nats for other pairs", abs(change), 1 / self.batch)
         else:
             self.measured("no pairs: nats below z_1 = r(z, T)", below, 1e-9, lower=True)
+
+    def pull(self, divergence: Divergence) -> float:
+        """How fast the weighted value falls as T grows that is given, r(z, T) held fixed."""
+        q, p, given = self.sides(0.5)
+        size = torch.ones((), dtype=torch.float64, requires_grad=True)
+        value = divergence(q, p, {**given, "T": size * given["T"]})
+        if not value.requires_grad:
+            return 0.0
+        (slope,) = torch.autograd.grad(value, size, allow_unused=True)
+        return 0.0 if slope is None else -divergence.default_weight(self.dim) * float_of(slope)
 
     def test_it_is_bounded_where_it_says_so(self, settings: Mapping[str, Any]) -> None:
         """As T grows, and r(z, T) and z_1 with it; one that is not falls by a nat and more."""
