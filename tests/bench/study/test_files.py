@@ -35,6 +35,21 @@ def test_a_study_is_found_by_name_and_by_path(tmp_path, monkeypatch):
     assert resolve(["study=tiny"])[0].question == TINY["question"]
 
 
+def test_what_stands_beside_the_paper_s_model_has_its_criterion():
+    """Another coherence, prior or form is another model, however well it does."""
+    found = []
+    for name in study_names():
+        for setup in resolve([f"study={name}"])[0].setups.values():
+            if setup.published == "T_VAE":
+                model = setup.config["model"]
+                parts = {part: model[part] for part in ("latent_transform", "coherence", "prior")}
+                found.append(parts)
+    mmd = {"name": "mmd", "kernel": "imq", "estimator": "wae"}
+    paper = {"latent_transform": {"name": "additive"}, "coherence": mmd, "prior": mmd}
+    assert found
+    assert all(parts == paper for parts in found)
+
+
 FILES = {
     "malformed.yaml": (
         b"a: [1,\nb: }",
