@@ -140,8 +140,7 @@ def _arms(study: Study, endings: Sequence[Ending]) -> dict[str, schema.ArmEntry]
             "published": setup.published,
             "differs": differ[name],
             "train": setup.data.train,
-            # a model that has no such option has a size of its own
-            "latent_dim": model.get("latent_dim") or registry.models.get(model["name"]).latent_dim,
+            "latent_dim": setup.latent_dim,
         }
         if setup.levels:
             arms[name]["levels"] = dict(setup.levels)

@@ -6,8 +6,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from bench.arguments import split, texts
+from bench.arguments import parse, split, texts
 from bench.console import console
+from bench.study.problems import Problem
 from tvae import data
 from tvae.files import expanded
 from tvae.registry import BrokenPlugin, unknown_name
@@ -19,7 +20,8 @@ python -m bench.data verify NAME            read it all and print its digests
 
 key=value arguments:
   root=FOLDER      a folder to look in first
-  variants=N       images per original, of affnist (1; the full set has 32)
+  variants=N       images per original, of affnist (1; the full set has 32), or
+                   variants={train: N, test: M}; validation has as many as test
 
 The cache is tvae-bench in $XDG_CACHE_HOME or ~/.cache; without a home, in the folder for
 temporary files.
@@ -50,7 +52,7 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _read(command: str, words: list[str]) -> tuple[str, Path | None, dict[str, int]]:
+def _read(command: str, words: list[str]) -> tuple[str, Path | None, dict[str, data.Option]]:
     """The name, the root and the options among the words of a command line."""
     wanted, given = split(words)
     if len(wanted) != (command != "list"):
@@ -59,15 +61,15 @@ def _read(command: str, words: list[str]) -> tuple[str, Path | None, dict[str, i
             f"({', '.join(data.names())}); given: {' '.join(wanted) or 'none'}"
         )
     known = {"root"} if command == "list" else {"root", *data.source(wanted[0]).options}
-    pairs, others = texts(given, known)
-    for other in others:
-        what = f"argument of {' '.join([command, *wanted])}:"
-        raise unknown_name(what, other.partition("=")[0], known)
-    root = pairs.pop("root", None)
-    for key, value in pairs.items():
-        if not value.isdecimal():
-            raise ValueError(f"{key}={value} must be a whole number")
-    options = {key: int(value) for key, value in pairs.items()}
+    pairs, others = texts(given, {"root"})
+    problems: list[Problem] = []
+    options, deleted = parse(others, problems)
+    for name in [*options, *(f"~{name}" for name in deleted)]:
+        if name not in known:
+            raise unknown_name(f"argument of {' '.join([command, *wanted])}:", name, known)
+    if problems:
+        raise ValueError(problems[0])
+    root = pairs.get("root")
     return "".join(wanted), None if root is None else expanded(root), options
 
 
@@ -100,7 +102,7 @@ def _where(name: str, root: Path | None) -> str:
         return f"missing: `python -m bench.data fetch {name}`, or root=FOLDER"
 
 
-def _verify(name: str, root: Path | None, options: dict[str, int]) -> None:
+def _verify(name: str, root: Path | None, options: dict[str, data.Option]) -> None:
     for item, digest in data.available(name, root, **options).items():
         console().print(f"{digest}  {item}")
     loaded = data.load(name, root, download=False, **options)

@@ -126,6 +126,8 @@ def words(hint: Any, metadata: Sequence[Any] = ()) -> str:
         return PLUGIN
     text = _plain(hint)
     limits = [limit for one in metadata if (limit := _limit(one))]
+    if any(isinstance(taken(take, 1), dict) for take in takes):
+        limits.append("or one number for all")
     if any(isinstance(taken(take, 1), list) for take in takes):
         limits.append("or how many")
     if any(isinstance(taken(take, "x"), list) for take in takes):

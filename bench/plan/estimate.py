@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,13 +11,14 @@ from typing import Any
 
 from bench.plan.progress import Ending
 from bench.plan.trials import Trial
+from bench.study.schema import Data
 from bench.study.setup import Study
 
 STEPS = 3
 """Steps that are run to measure one; the first warms up and does not count."""
 
-DECODES = 1000
-"""Latents that are decoded to measure one."""
+DECODES = EMBEDS = 1000
+"""Latents that are decoded, and images that are embedded, to measure one."""
 
 AROUND = 2.0
 """Seconds that a trial takes besides its steps and decodes: data, pictures, files."""
@@ -24,10 +26,11 @@ AROUND = 2.0
 
 @dataclass(frozen=True)
 class Speed:
-    """Of an arm on this machine: seconds per step, and per latent that is decoded."""
+    """Of an arm on this machine: seconds per step, latent that is decoded, image embedded."""
 
     step: float
     decode: float
+    embed: float = 0.0
 
 
 class Estimate:
@@ -62,7 +65,8 @@ class Estimate:
         if trial.arm not in self.speeds:
             self.speeds[trial.arm] = self._speed(trial)
         speed = self.speeds[trial.arm]
-        return trial.steps * speed.step + _decodes(trial) * speed.decode + AROUND
+        evaluation = _decodes(trial) * speed.decode + embedded(self.study, trial) * speed.embed
+        return trial.steps * speed.step + evaluation + AROUND
 
     def _speed(self, trial: Trial) -> Speed:
         try:
@@ -81,6 +85,17 @@ def _decodes(trial: Trial) -> int:
     )
 
 
+def embedded(study: Study, trial: Trial) -> int:
+    """Images that the trial's metrics embed: all of its data sets, to fit on and to test on."""
+    from tvae import registry
+
+    if not any(registry.metrics.get(name).embeds for name in trial.metrics):
+        return 0
+    data = study.setups[trial.arm].data
+    sizes = map(data.images, data.labels)
+    return sum(of[split] for of in sizes for split in ("train", trial.split))
+
+
 def measure(study: Study, trial: Trial) -> Speed:
     """The speed of a trial's model on this machine, from a few steps on real images."""
     import torch
@@ -91,9 +106,13 @@ def measure(study: Study, trial: Trial) -> Speed:
 
     torch.set_num_threads(trial.threads)
     device = torch.device(trial.device)
-    images = _images(tuple(study.data.source(trial.data["train"]).items())).to(device)
+    model = build(trial.config["model"], seed=0).to(device)
+    embed = _embedding(study.setups[trial.arm].data, model, device)
+    if trial.role == "reference":
+        return Speed(0.0, 0.0, embed)
+    images = _images(json.dumps(study.data.source(trial.data["train"]))).to(device)
     training = Training(**{**trial.config["trainer"], "steps": STEPS, "record_every": 1})
-    state = State.start(build(trial.config["model"], seed=0).to(device), 0)
+    state = State.start(model, 0)
     family = registry.families.build(trial.config["family"])
     marks = [_now(device) for _ in fit(state, images, family, training)]
 
@@ -102,7 +121,25 @@ def measure(study: Study, trial: Trial) -> Speed:
     began = _now(device)
     with torch.no_grad():
         state.model.log_likelihood(z, x.expand(DECODES, -1, -1, -1))
-    return Speed((marks[-1] - marks[0]) / (STEPS - 1), (_now(device) - began) / DECODES)
+    decode = (_now(device) - began) / DECODES
+    return Speed((marks[-1] - marks[0]) / (STEPS - 1), decode, embed)
+
+
+def _embedding(data: Data, model: Any, device: Any) -> float:
+    """Seconds to bring an image of the largest data set into the model's size and embed it."""
+    import numpy as np
+    import torch
+
+    from tvae import data as catalogue
+    from tvae.data.inputs import as_input
+
+    largest = max(data.labels, key=lambda label: data.images(label)["train"])
+    side = catalogue.source(data.source(largest)["name"]).pixels
+    images = np.zeros((EMBEDS, side, side), np.uint8)
+    began = _now(device)
+    with torch.no_grad():
+        model.embed(as_input(images, side if data.protocol == "native" else 28, data.protocol))
+    return (_now(device) - began) / EMBEDS
 
 
 def _now(device: Any) -> float:
@@ -114,9 +151,9 @@ def _now(device: Any) -> float:
 
 
 @cache
-def _images(source: tuple[tuple[str, Any], ...]) -> Any:
+def _images(source: str) -> Any:
     import torch
 
     from tvae import data
 
-    return torch.tensor(data.load(**dict(source)).train.images).unsqueeze(1)
+    return torch.tensor(data.load(**json.loads(source)).train.images).unsqueeze(1)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from bench.study.problems import Problem
-from bench.study.schema import Arm, ArmData, Data, StudyFile, Trainer
+from bench.study.schema import Arm, ArmData, StudyFile, Trainer, Variants
 from bench.study.setup import Setup, model_name, model_options, parts, setups, written
 from bench.study.space import declared, search_space
 from bench.study.tree import Tree
@@ -58,7 +58,7 @@ def check_names(study: StudyFile, dropped: set[str]) -> list[Problem]:
                 message = f"its images have {pixels} pixels a side, the models take {PIXELS}"
                 message += f"; {section.train} can be transfer"
                 problems.append(Problem(f"{path}.train", message))
-    if study.data.variants != 1 and {*study.labels} <= {*labels}:
+    if study.data.variants != Variants() and {*study.labels} <= {*labels}:
         sources = [study.data.source(label) for label in study.labels]
         if not any("variants" in source for source in sources):
             names = ", ".join(source["name"] for source in sources)
@@ -191,7 +191,7 @@ def _check_sizes(found: Mapping[str, Setup], metrics: Mapping[str, Any]) -> list
     """Batches and settings of metrics that the data sets are too small for."""
     problems = []
     for setup in found.values():
-        sizes = {label: _images(setup.data, label) for label in setup.data.labels}
+        sizes = {label: setup.data.images(label)["train"] for label in setup.data.labels}
         batch, images = setup.config["trainer"]["batch_size"], sizes[setup.data.train]
         if setup.role != "reference" and batch > images:
             message = f"a step takes {batch:,} images, and {setup.data.train} has {images:,}"
@@ -201,15 +201,6 @@ def _check_sizes(found: Mapping[str, Setup], metrics: Mapping[str, Any]) -> list
             if refused:
                 problems.append(Problem(f"metrics.{name}", refused))
     return list(dict.fromkeys(problems))
-
-
-def _images(data: Data, label: str) -> int:
-    """Train images of a data set as a study takes it."""
-    from tvae import data as catalogue
-
-    source = data.source(label)
-    variants: int = source.get("variants", 1)
-    return catalogue.source(source["name"]).sizes[0] * variants
 
 
 def _check_twins(found: Mapping[str, Setup]) -> list[Problem]:

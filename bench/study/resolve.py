@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from bench.arguments import parse, texts
-from bench.study.check import check_names, check_plugins
+from bench.study.check import check_names, check_plugins, data_labels
 from bench.study.crossing import crossed, too_many
 from bench.study.files import budget_names, find, read_study, read_yaml, study_names
 from bench.study.problems import ConfigError, Problem
-from bench.study.schema import MOST_TRIALS, Execution, StudyFile
+from bench.study.schema import MOST_TRIALS, Execution, StudyFile, Variants
 from bench.study.setup import Study, role_of, settle
 from bench.study.tree import Tree, delete, merge
 from bench.study.wording import validate
@@ -76,6 +76,8 @@ def resolve(
     _drop_contrasts(tree, dropped)
 
     study = _study(tree, before, problems)
+    if study is not None and "variants" not in _section(overrides, "data"):
+        study = _single(study)
     options = validate(Execution, execution, problems)
     if study is not None:
         problems += check_names(study, dropped)
@@ -179,6 +181,30 @@ def _select(tree: Tree, selections: Mapping[str, list[str]], problems: list[Prob
         kept = {name: known[name] for name in chosen if name in known}
         # where every name is unknown, that is the mistake, not an empty selection
         tree[role] = kept if kept or not chosen else known
+
+
+def _section(tree: Tree, name: str) -> Mapping[str, Any]:
+    """A section of a tree; of what is none, an empty one."""
+    section = tree.get(name)
+    return section if isinstance(section, Mapping) else {}
+
+
+def _single(study: StudyFile) -> StudyFile:
+    """The study without variants that its full data sets have and its small ones have not.
+
+    A study file says what its full budget takes; a smaller one shortens it in this, too. On the
+    command line it is a mistake.
+    """
+    data = study.data
+    full = data.model_copy(update={"size": "full"})
+    if not {*study.labels} <= {*data_labels()}:
+        return study
+    here, there = (
+        any("variants" in size.source(label) for label in study.labels) for size in (data, full)
+    )
+    if here or not there:
+        return study
+    return study.model_copy(update={"data": data.model_copy(update={"variants": Variants()})})
 
 
 def _arms(tree: Tree) -> set[str]:

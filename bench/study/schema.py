@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -50,6 +51,34 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
+def for_both(variants: Any) -> Any:
+    """A number of variants as that of train and of test images.
+
+    Raises:
+        ValueError: neither a number nor a mapping.
+    """
+    if isinstance(variants, int) and not isinstance(variants, bool):
+        return {"train": variants, "test": variants}
+    if not isinstance(variants, Mapping):
+        raise ValueError("must be a whole number, or one for train and one for test")
+    return variants
+
+
+class Variants(Section):
+    """Images made of each original: a number, or one for train and one for test images.
+
+    AffNIST has 32. The paper's neighbours were fitted on all 1.6 million train images; as many of
+    each test image make testing slower and hardly surer, since an original counts once.
+
+    Attributes:
+        train: of each train image; on these, neighbours and probes are fitted.
+        test: of each test image, and of each validation image, which stands for them in tuning.
+    """
+
+    train: Annotated[int, Field(ge=1)] = 1
+    test: Annotated[int, Field(ge=1)] = 1
+
+
 class Data(Section):
     """What is trained and tested on.
 
@@ -59,7 +88,8 @@ class Data(Section):
         size: ``small``: the included subset of a data set that has one; ``full``: all of it.
         root: a folder in which full data sets are looked for first.
         download: fetch a full data set that is nowhere to be found.
-        variants: images made of each original, of data sets that are made (AffNIST).
+        variants: images made of each original, of full data sets that are made (AffNIST); the
+            included subset has one.
         protocol: how a model of 28 pixels reads images of 40: ``resize`` them, take their middle
             (``centre_crop``), or run the encoder on all 40 (``native``).
     """
@@ -69,7 +99,7 @@ class Data(Section):
     size: Literal["small", "full"] = "small"
     root: UserPath | None = None
     download: bool = False
-    variants: Annotated[int, Field(ge=1)] = 1
+    variants: Annotated[Variants, BeforeValidator(for_both)] = Variants()
     protocol: Literal["resize", "centre_crop", "native"] = "resize"
 
     @property
@@ -83,8 +113,20 @@ class Data(Section):
 
         small = f"{label}_small"
         name = small if self.size == "small" and small in data.names() else label
-        options = {"variants": self.variants} if "variants" in data.source(name).options else {}
-        return {"name": name, "root": self.root, **options}
+        found: Tree = {"name": name, "root": self.root}
+        if "variants" in data.source(name).options:
+            train, test = self.variants.train, self.variants.test
+            # where it is one number, digests were made of it before there could be two
+            found["variants"] = train if train == test else {"train": train, "test": test}
+        return found
+
+    def images(self, label: str) -> dict[str, int]:
+        """Split -> number of images of the data set `label` at this size."""
+        from tvae import data
+
+        source = self.source(label)
+        options = {"variants": source["variants"]} if "variants" in source else {}
+        return data.source(source["name"]).images(**options)
 
 
 class Trainer(Section):

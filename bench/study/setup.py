@@ -45,6 +45,13 @@ class Setup:
     written: Tree
     fixed: frozenset[str]
 
+    @property
+    def latent_dim(self) -> int:
+        """D; a model that has no such option has a size of its own."""
+        model = self.config["model"]
+        size: int = model.get("latent_dim") or registry.models.get(model["name"]).latent_dim
+        return size
+
     def having(self, values: Mapping[str, Any]) -> Setup:
         """The setup with `values` (dotted path -> value) in its configuration."""
         config, written = self.config, self.written

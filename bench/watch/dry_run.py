@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from rich.console import Console
 
@@ -43,6 +43,25 @@ def remark_on_seeds(study: Study) -> Iterable[str]:
             f"note: with {have} seeds the exact sign-flip test cannot reach the level "
             f"{study.level:g} whatever the outcome; seeds={need} could"
         )
+
+
+MUCH = 1e9
+"""Bytes of embeddings that are worth a word."""
+
+
+def remarks_on_data(study: Study, todo: Iterable[Trial]) -> Iterator[str]:
+    """The sizes of the data sets, and what embedding all of them takes where that is much."""
+    from bench.plan.estimate import embedded
+
+    sizes = {label: study.data.images(label) for label in study.labels}
+    told = (f"{label} {of['train']:,} / {of['test']:,}" for label, of in sizes.items())
+    yield f"images to fit on / to test on: {', '.join(told)}"
+    needs = {
+        trial.arm: 4 * embedded(study, trial) * study.setups[trial.arm].latent_dim for trial in todo
+    }
+    most = max(needs, key=needs.__getitem__, default="")
+    if needs.get(most, 0) >= MUCH:
+        yield f"embeddings of one trial take up to {needs[most] / 1e9:.1f} GB of memory ({most})"
 
 
 def show(study: Study, execution: Execution, progress: Progress, console: Console) -> None:
@@ -96,7 +115,7 @@ def show(study: Study, execution: Execution, progress: Progress, console: Consol
             f"({direction(study, tuning_metric(study))} is better) of validation data, "
             f"seeds {', '.join(map(str, tune.seeds))}"
         )
-    for line in remark_on_seeds(study):
+    for line in [*remarks_on_data(study, todo), *remark_on_seeds(study)]:
         console.print(line)
     if todo:
         _forecast(study, execution, progress, todo, console)
@@ -119,5 +138,6 @@ def _forecast(
         f"about {duration(sum(seconds.values()) / workers)} with {workers} "
         f"worker{'s' if workers > 1 else ''} "
         f"({', '.join(f'{arm} {duration(each)}' for arm, each in seconds.items())}), from trials "
-        "that have ended or a step measured now (evaluation: the decodes of its metrics)"
+        "that have ended or a step measured now (evaluation: what its metrics embed and decode, "
+        "without the search for neighbours)"
     )

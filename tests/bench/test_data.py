@@ -85,6 +85,13 @@ def test_fetch_generates_affnist_and_verify_finds_it(capsys, root, cache):
     assert f"{images} has changed" in capsys.readouterr().err
 
 
+def test_fit_and_test_images_may_have_variants_of_their_own(capsys, root):
+    """In the grammar of a study's file, or dotted."""
+    assert main(["fetch", "affnist", "variants={train: 3, test: 2}", f"root={root}"]) == 0
+    assert main(["verify", "affnist", "variants.train=3", "variants.test=2"]) == 0
+    assert "affnist is intact: 30 / 4 / 10 images" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -97,6 +104,11 @@ def test_fetch_generates_affnist_and_verify_finds_it(capsys, root, cache):
         ("fetch mnist variants=2", "unknown argument of fetch mnist: 'variants'"),
         ("fetch affnist variants=two", "variants=two must be a whole number"),
         ("fetch affnist variants=0", "variants=0 must be at least 1"),
+        ("fetch affnist variants=true", "variants=True must be a whole number"),
+        ("fetch affnist variants.test=0", "variants.test=0 must be at least 1"),
+        ("fetch affnist variants.tset=2", "did you mean 'test'"),
+        ("fetch affnist ~variants", "unknown argument of fetch affnist: '~variants'"),
+        ("fetch affnist variants=[1", "variants: cannot read the value '[1'"),
         ("verify mnist root=/no/such/folder", "/no/such/folder is no folder"),
         ("list root=/no/such/folder", "/no/such/folder is no folder"),
         ("verify mnist", "mnist was not found; looked in"),

@@ -2,12 +2,13 @@
 
 from tvae.data.catalogue import available, datasets, fetch, load, names, source
 from tvae.data.records import Dataset, Split
-from tvae.data.source import CorruptData, MissingData, Source
+from tvae.data.source import CorruptData, MissingData, Option, Source
 
 __all__ = [
     "CorruptData",
     "Dataset",
     "MissingData",
+    "Option",
     "Source",
     "Split",
     "available",

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,8 +41,8 @@ Draws = dict[str, NDArray[np.float64]]
 """Name -> one number per image: those of `RANGES`, and `place_x`, `place_y` in [0, 1)."""
 
 
-def digest(originals: str, variants: int) -> str:
-    """The digest of a generated set.
+def digest(originals: str, variants: Mapping[str, int]) -> str:
+    """The digest of a generated set; `variants` are those of each split.
 
     The images are a pure function of what is hashed here: the originals (by their own digest), the
     settings and the generator's version. Hashing that instead of 2.6 GB of images names the same
@@ -50,7 +50,8 @@ def digest(originals: str, variants: int) -> str:
     """
     settings = {
         "originals": originals,
-        "variants": variants,
+        # one number where all splits have the same, as all had before they could differ
+        "variants": dict(variants) if len({*variants.values()}) > 1 else max(variants.values()),
         "size": SIZE,
         "ranges": RANGES,
         "seed": SEED,

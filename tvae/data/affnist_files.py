@@ -60,19 +60,24 @@ def _batches(folder: Path, name: str) -> list[Path]:
     return [single] if single.is_file() else []
 
 
-def take(files: dict[str, list[Path]], variants: int) -> dict[str, list[Path]]:
+def take(files: dict[str, list[Path]], variants: Mapping[str, int]) -> dict[str, list[Path]]:
     """The first `variants` batches of each split: a batch holds one variant of each original.
+
+    Args:
+        files: split -> batches.
+        variants: split -> how many of them.
 
     Raises:
         MissingData: a split has fewer batches.
     """
     for split, paths in files.items():
-        if len(paths) < variants:
+        wanted = variants[split]
+        if len(paths) < wanted:
             raise MissingData(
-                f"variants={variants} needs as many batches, but {split} has only {len(paths)}: "
+                f"variants={wanted} needs as many batches, but {split} has only {len(paths)}: "
                 f"{', '.join(map(str, paths))}"
             )
-    return {split: paths[:variants] for split, paths in files.items()}
+    return {split: paths[: variants[split]] for split, paths in files.items()}
 
 
 def hashes(files: dict[str, list[Path]]) -> dict[str, str]:
@@ -98,7 +103,7 @@ def read_splits(files: dict[str, list[Path]]) -> dict[str, Iterator[Split]]:
         CorruptData: while iterating: see `read`, or the batches of a split differ in their labels,
             so that they cannot be variants of the same originals.
     """
-    both = files["train"] == files["validation"]
+    both = files["train"][:1] == files["validation"][:1]
     return {
         "train": _batch_splits(files["train"], 0, 5 if both else 6),
         "validation": _batch_splits(files["validation"], 5 if both else 0, 6),

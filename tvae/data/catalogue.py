@@ -9,7 +9,7 @@ from tvae.data.affnist_sets import AFFNIST, AFFNIST_SMALL
 from tvae.data.full import FASHION_MNIST, MNIST
 from tvae.data.records import Dataset
 from tvae.data.small import FASHION_MNIST_SMALL, MNIST_SMALL
-from tvae.data.source import MissingData, Source
+from tvae.data.source import MissingData, Option, Source
 from tvae.files import expanded
 from tvae.registry import BrokenPlugin, Names, Origin
 
@@ -71,7 +71,7 @@ def source(name: str) -> Source:
 
 
 def load(
-    name: str, root: str | Path | None = None, download: bool = False, **options: int
+    name: str, root: str | Path | None = None, download: bool = False, **options: Option
 ) -> Dataset:
     """The data set `name`, verified.
 
@@ -95,7 +95,7 @@ def load(
     return chosen.load(folder, **options)
 
 
-def available(name: str, root: str | Path | None = None, **options: int) -> dict[str, str]:
+def available(name: str, root: str | Path | None = None, **options: Option) -> dict[str, str]:
     """Check, before any computing, that a data set is there and intact, by hashing its files.
 
     Returns:
@@ -108,7 +108,7 @@ def available(name: str, root: str | Path | None = None, **options: int) -> dict
     return chosen.verify(folder, **options)
 
 
-def fetch(name: str, root: str | Path | None = None, **options: int) -> Path:
+def fetch(name: str, root: str | Path | None = None, **options: Option) -> Path:
     """Download or generate a data set into the cache, unless it is there; where it is.
 
     Raises:
@@ -119,7 +119,7 @@ def fetch(name: str, root: str | Path | None = None, **options: int) -> Path:
 
 
 def _checked(
-    name: str, root: str | Path | None, options: dict[str, int]
+    name: str, root: str | Path | None, options: dict[str, Option]
 ) -> tuple[Source, Path | None]:
     chosen = source(name)
     for option in options:
@@ -128,6 +128,7 @@ def _checked(
                 f"the data set {name!r} has no option {option!r}; "
                 f"it takes {', '.join(sorted(chosen.options)) or 'none'}"
             )
+    chosen.images(**options)  # refuses what is no number of variants
     if root is None:
         return chosen, None
     folder = expanded(root)

@@ -14,7 +14,7 @@ import numpy as np
 
 from tvae.data.idx import DIGESTS, read_bytes, read_verified
 from tvae.data.records import Dataset, Split
-from tvae.data.source import CorruptData, MissingData, Source, cache_folder
+from tvae.data.source import CorruptData, MissingData, Option, Source, cache_folder
 
 TRAIN = 50_000
 """The split: the official train file's first 50,000 images train, its last 10,000 validate."""
@@ -71,18 +71,18 @@ class Full(Source):
             f"or run `python -m bench.data fetch {self.name}`"
         )
 
-    def verify(self, root: Path | None, **options: int) -> dict[str, str]:
+    def verify(self, root: Path | None, **options: Option) -> dict[str, str]:
         """The digests of the four files, after reading them whole."""
         folder = self.locate(root)
         _read(self.name, folder)
         return {str(_path(folder, file)): digest for file, digest in DIGESTS[self.name].items()}
 
-    def load(self, root: Path | None, **options: int) -> Dataset:
+    def load(self, root: Path | None, **options: Option) -> Dataset:
         """The 50,000 / 10,000 / 10,000 images."""
         train, test = _read(self.name, self.locate(root))
         return Dataset.of(self.name, _part(train, 0, TRAIN), _part(train, TRAIN), _part(test, 0))
 
-    def fetch(self, root: Path | None, **options: int) -> Path:
+    def fetch(self, root: Path | None, **options: Option) -> Path:
         """Download into the cache by way of torchvision, unless it is there and intact.
 
         Everything is downloaded and verified in a folder that no load looks at, and moved file by

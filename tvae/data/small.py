@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tvae.data.records import SPLITS, Dataset, Split, content_digest
-from tvae.data.source import CorruptData, MissingData, Source
+from tvae.data.source import CorruptData, MissingData, Option, Source
 
 FOLDER = Path(__file__).parent / "embedded"
 SIZES = {"train": 8_000, "validation": 2_000, "test": 2_000}
@@ -56,11 +56,11 @@ class Small(Source):
             )
         return path
 
-    def verify(self, root: Path | None, **options: int) -> dict[str, str]:
+    def verify(self, root: Path | None, **options: Option) -> dict[str, str]:
         """The digest of the content, after reading it."""
         return {str(self.locate(root)): self.load(root).digest}
 
-    def load(self, root: Path | None, **options: int) -> Dataset:
+    def load(self, root: Path | None, **options: Option) -> Dataset:
         """The 8,000 / 2,000 / 2,000 images."""
         path = self.locate(root)
         try:

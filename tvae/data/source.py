@@ -5,10 +5,15 @@ from __future__ import annotations
 import os
 import tempfile
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
-from tvae.data.records import Dataset
+from tvae.data.records import SPLITS, Dataset
+from tvae.registry import unknown_name
+
+Option = int | Mapping[str, int]
+"""The value of a data set's option: a number, or numbers by name as ``variants`` may have."""
 
 
 class MissingData(ValueError):
@@ -19,6 +24,28 @@ class CorruptData(ValueError):
     """Data that are not what they should be; the message names file, expectation and finding."""
 
 
+def variants_of(given: Option) -> dict[str, int]:
+    """Split -> images of each original: as many everywhere, or by ``train`` and ``test``.
+
+    Validation images stand for test images while tuning, so they get as many variants; what a
+    mapping does not name gets 1.
+
+    Raises:
+        ValueError: no whole number of at least 1, or a key that is neither of the two.
+    """
+    numbers = given if isinstance(given, Mapping) else dict.fromkeys(("train", "test"), given)
+    for name, number in numbers.items():
+        if name not in ("train", "test"):
+            raise unknown_name("key of variants", name, ("train", "test"))
+        what = f"variants.{name}={number}" if isinstance(given, Mapping) else f"variants={number}"
+        if not isinstance(number, int) or isinstance(number, bool):
+            raise ValueError(f"{what} must be a whole number, or {{train: N, test: M}} of such")
+        if number < 1:
+            raise ValueError(f"{what} must be at least 1 image per original")
+    train, test = (numbers.get(name, 1) for name in ("train", "test"))
+    return dict(zip(SPLITS, (train, test, test), strict=True))
+
+
 class Source(ABC):
     """Where one data set comes from.
 
@@ -27,15 +54,25 @@ class Source(ABC):
 
     Attributes:
         summary: one line for people.
-        sizes: number of images in train, validation and test.
+        sizes: number of images in train, validation and test; of a set that is made, originals.
         pixels: height and width of an image.
-        options: what `load`, `verify` and `fetch` take beside `root`.
+        options: what `load`, `verify` and `fetch` take beside `root`, such as ``variants``: how
+            many images are made of each original, see `variants_of`.
     """
 
     summary: str
     sizes: tuple[int, int, int]
     pixels: int
     options: ClassVar[frozenset[str]] = frozenset()
+
+    def images(self, **options: Option) -> dict[str, int]:
+        """Split -> its number of images.
+
+        Raises:
+            ValueError: see `variants_of`.
+        """
+        each = variants_of(options.get("variants", 1))
+        return {split: each[split] * n for split, n in zip(SPLITS, self.sizes, strict=True)}
 
     @abstractmethod
     def locate(self, root: Path | None) -> Path:
@@ -46,7 +83,7 @@ class Source(ABC):
         """
 
     @abstractmethod
-    def verify(self, root: Path | None, **options: int) -> dict[str, str]:
+    def verify(self, root: Path | None, **options: Option) -> dict[str, str]:
         """Read and hash everything: what was checked -> its SHA-256.
 
         Raises:
@@ -55,7 +92,7 @@ class Source(ABC):
         """
 
     @abstractmethod
-    def load(self, root: Path | None, **options: int) -> Dataset:
+    def load(self, root: Path | None, **options: Option) -> Dataset:
         """The data set, verified.
 
         Raises:
@@ -63,7 +100,7 @@ class Source(ABC):
             CorruptData: they are not what they should be.
         """
 
-    def fetch(self, root: Path | None, **options: int) -> Path:
+    def fetch(self, root: Path | None, **options: Option) -> Path:
         """See to it that the cache holds the data, or a source that needs none; where they are.
 
         Raises:

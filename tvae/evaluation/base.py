@@ -200,6 +200,7 @@ class Metric(ABC):
             model that was trained with it; numbers of another family are then another measurement.
         embedding_only: whether it asks a model for nothing but E(x), so that it can measure one
             that does not decode.
+        embeds: whether it embeds whole data sets, for a forecast of the time and memory it takes.
         needs: measured name -> what it asks for besides, keys of `NEEDS`; NaN where that is not
             there. A study whose primary contrast asks for what there is not is refused.
     """
@@ -207,6 +208,7 @@ class Metric(ABC):
     comparable: ClassVar[bool] = True
     uses_family: ClassVar[bool] = True
     embedding_only: ClassVar[bool] = False
+    embeds: ClassVar[bool] = False
     needs: ClassVar[Mapping[str, frozenset[str]]] = {}
 
     def decodes(self) -> int:

@@ -53,6 +53,7 @@ class KNN(Metric):
 
     uses_family = False
     embedding_only = True
+    embeds = True
 
     def __init__(self, k: int = 5) -> None:
         self.k = at_least("k", k, 1)

@@ -47,6 +47,7 @@ class LabelEfficiency(Metric):
 
     uses_family = False
     embedding_only = True
+    embeds = True
 
     def __init__(self, k: int = 5, draws: int = 20) -> None:
         self.k = at_least("k", k, 1)

@@ -39,6 +39,7 @@ class LinearProbe(Metric):
 
     uses_family = False
     embedding_only = True
+    embeds = True
 
     def __init__(self, images: int = 20_000, iterations: int = 200) -> None:
         self.images = at_least("images", images, 2)

@@ -79,12 +79,25 @@ def test_else_steps_and_decodes_are_counted(given, planned, counted):
     assert counted == ["vae", "additive"]
 
 
+def test_every_image_of_every_data_set_is_embedded_for_neighbours(tmp_path, monkeypatch):
+    """8,000 to fit on and 2,000 to test on (or to validate) of each; the rest costs nothing."""
+    monkeypatch.setattr(estimate, "measure", lambda *_: Speed(0.0, 0.0, 0.001))
+    data = {"train": "mnist", "transfer": ["affnist"]}
+    given = study(folder=tmp_path, data=data, metrics={**TINY["metrics"], "knn": {}})
+    (first, *_), plain = trials(given, machine.look(given)), study(folder=tmp_path, data=data)
+    with installed():
+        assert Estimate(given).seconds(first) == pytest.approx(2 * 10_000 * 0.001 + AROUND)
+        alone = trials(plain, machine.look(plain))[0]
+        assert Estimate(plain).seconds(alone) == pytest.approx(AROUND)
+
+
 def test_a_real_step_takes_a_while(given, planned):
     """Positive, of a sane size, and used."""
     with installed():
         speed = estimate.measure(given, planned[1])
         assert 1e-4 < speed.step < 5
         assert 1e-7 < speed.decode < 0.1
+        assert 1e-7 < speed.embed < 0.1
         assert AROUND < Estimate(given).seconds(planned[1]) < AROUND + 8 * 5 + 8 * 0.1
 
 

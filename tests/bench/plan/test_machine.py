@@ -63,6 +63,10 @@ def test_options_of_a_data_set_are_part_of_it(root, tmp_path):
     first, second = machine.look(one).data, machine.look(two).data
     assert first["mnist"] == second["mnist"]
     assert first["affnist"] != second["affnist"]
+    apart = study("data.variants={train: 2, test: 1}", folder=tmp_path, data=both)
+    third = machine.look(apart).data
+    assert third["mnist"] == first["mnist"]
+    assert third["affnist"] not in (first["affnist"], second["affnist"])
 
 
 def test_missing_data_are_fetched_on_request_only(root, tmp_path, monkeypatch):

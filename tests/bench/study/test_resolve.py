@@ -8,6 +8,7 @@ from harness import REPOSITORY, TINY, bench, installed, smoke, study, trials, wr
 
 from bench.arguments import parse
 from bench.run import main
+from bench.study.problems import ConfigError
 from bench.study.resolve import resolve
 from bench.study.schema import StudyFile
 from bench.study.setup import settle
@@ -42,6 +43,22 @@ def test_a_budget_adds_no_metric(tmp_path):
     path = write(tmp_path, family="none", metrics={"likelihood": {"k": 3}})
     resolved = resolve([f"study={path}"])[0]
     assert resolved.metrics == {"likelihood": {"k": 3, "images": 20}}
+
+
+def test_a_small_budget_of_a_study_with_variants_has_none(tmp_path):
+    """The file says what its full data have; to ask for them of small data is a mistake."""
+    data = {"train": "mnist", "transfer": ["affnist"], "variants": {"train": 32, "test": 1}}
+    path = write(tmp_path, family="none", data=data)
+    small, full = (resolve([f"study={path}", f"data.size={size}"])[0] for size in ("small", "full"))
+    assert small.data.variants.train == 1
+    assert small.data.images("affnist")["train"] == 8_000
+    assert full.data.source("affnist")["variants"] == {"train": 32, "test": 1}
+    assert full.data.images("affnist")["train"] == 1_600_000
+    with pytest.raises(ConfigError, match=r"data\.variants: none of mnist_small, affnist_small"):
+        resolve([f"study={path}", "data.size=small", "data.variants.train=2"])
+    path = write(tmp_path, family="none", data={**data, "transfer": []})
+    with pytest.raises(ConfigError, match=r"data\.variants: none of mnist comes in variants"):
+        resolve([f"study={path}", "data.size=full"])
 
 
 def test_selected_arms_keep_the_contrasts_among_them():

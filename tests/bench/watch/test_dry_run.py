@@ -8,11 +8,12 @@ from __future__ import annotations
 import time
 
 import pytest
-from harness import TINY, TUNED, bench, study, write
+from harness import TINY, TUNED, bench, study, trials, write
 
+from bench.plan.trials import World
 from bench.study.problems import ConfigError
 from bench.study.resolve import count_trials, resolve
-from bench.watch.dry_run import remark_on_seeds
+from bench.watch.dry_run import remark_on_seeds, remarks_on_data
 
 DRY = ("study=tiny.yaml", "dry_run=true")
 
@@ -78,6 +79,24 @@ def test_too_few_seeds_are_remarked_on(tmp_path, level):
         ]
     given = study(f"level={level}", f"seeds={enough}", folder=tmp_path)
     assert list(remark_on_seeds(given)) == []
+
+
+def test_the_sizes_of_the_data_are_told_and_what_embedding_them_takes(tmp_path):
+    """Worked out by hand: 4 bytes x 784 pixels x (50,000 + 10,000 + 1,600,000 + 10,000) images."""
+    data = {"train": "mnist", "transfer": ["affnist"]}
+    variants = ("data.size=full", "data.variants={train: 32, test: 1}")
+    metrics = {**TINY["metrics"], "knn": {}}
+    given = study(*variants, folder=tmp_path, data=data, baselines=["pixels"], metrics=metrics)
+    world = World({"mnist": "a", "affnist": "b"}, "2.0", "cpu")
+    sizes, memory = remarks_on_data(given, trials(given, world))
+    assert sizes == (
+        "images to fit on / to test on: mnist 50,000 / 10,000, affnist 1,600,000 / 10,000"
+    )
+    assert memory == "embeddings of one trial take up to 5.2 GB of memory (pixels)"
+    small = study(folder=tmp_path, data=data, baselines=["pixels"], metrics=metrics)
+    assert list(remarks_on_data(small, trials(small, world))) == [
+        "images to fit on / to test on: mnist 8,000 / 2,000, affnist 8,000 / 2,000"
+    ]
 
 
 # --- too large ----------------------------------------------------------------------------------

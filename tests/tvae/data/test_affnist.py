@@ -5,6 +5,7 @@ a good T look bad; and images must not depend on how the work is cut into chunks
 """
 
 import hashlib
+import json
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from scipy import ndimage, stats
 from tvae import data
 from tvae.data import affnist, stored
 from tvae.data.records import Split
-from tvae.data.source import CorruptData, MissingData
+from tvae.data.source import CorruptData, MissingData, variants_of
 
 
 @pytest.fixture(scope="module")
@@ -186,10 +187,26 @@ def test_a_version_means_one_content(some):
 
 
 def test_the_digest_tells_settings_apart(monkeypatch):
-    digests = [affnist.digest("a", 1), affnist.digest("a", 2), affnist.digest("b", 1)]
+    variants = (1, 2, {"train": 2}, {"test": 2}, {"train": 32, "test": 2})
+    digests = [affnist.digest("a", variants_of(each)) for each in variants]
+    digests.append(affnist.digest("b", variants_of(1)))
     monkeypatch.setattr(affnist, "VERSION", affnist.VERSION + 1)
-    digests.append(affnist.digest("a", 1))
-    assert len(set(digests)) == 4
+    digests.append(affnist.digest("a", variants_of(1)))
+    assert len(set(digests)) == 7
+    assert affnist.digest("a", variants_of({"train": 3, "test": 3})) == affnist.digest(
+        "a", variants_of(3)
+    )
+
+
+def test_one_number_of_variants_keeps_the_digest_that_it_had():
+    """Before there could be two: what is in somebody's cache stays what it is."""
+    settings = {
+        "originals": "a", "variants": 2, "size": 40, "seed": 0, "version": 1,
+        "ranges": {"scale_x": [0.8, 1.2], "scale_y": [0.8, 1.2], "shear": [-0.2, 0.2],
+                   "angle": [-20.0, 20.0]},
+    }  # fmt: skip
+    before = hashlib.sha256(f"affnist {json.dumps(settings, sort_keys=True)}".encode()).hexdigest()
+    assert affnist.digest("a", variants_of(2)) == before
 
 
 def test_small_set(some):
@@ -218,6 +235,25 @@ def test_large_set_is_made_once_kept_and_mapped(official, tmp_path):
     assert again.digest == first.digest
     np.testing.assert_array_equal(again.train.images, first.train.images)
     assert data.load("affnist", root).digest != first.digest
+
+
+def test_fit_and_test_images_have_variants_of_their_own(official, tmp_path):
+    """Validation gets what test gets; each split is that of a set with its number everywhere."""
+    root = lay_out(official, tmp_path / "root", True)
+    found = data.load("affnist", root, variants={"train": 3, "test": 2})
+    assert [len(s) for s in (found.train, found.validation, found.test)] == [150, 20, 20]
+    alike = {n: data.load("affnist", root, variants=n) for n in (1, 2, 3)}
+    for split, n in (("train", 3), ("validation", 2), ("test", 2)):
+        own, other = getattr(found, split), getattr(alike[n], split)
+        np.testing.assert_array_equal(own.images, other.images)
+        np.testing.assert_array_equal(own.source, other.source)
+    lacking = data.load("affnist", root, variants={"train": 3})
+    assert len(lacking.test) == 10
+    every = [found, lacking, *alike.values()]
+    assert len({each.digest for each in every}) == 5
+    assert data.source("affnist").images(variants={"train": 32, "test": 1}) == {
+        "train": 1_600_000, "validation": 10_000, "test": 10_000,
+    }  # fmt: skip
 
 
 def test_a_damaged_kept_set_is_noticed_and_made_again(official, tmp_path):

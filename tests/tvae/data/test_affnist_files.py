@@ -154,6 +154,11 @@ def test_load_prefers_the_official_files(digits, tmp_path, monkeypatch, together
     one = data.load("affnist", root)
     assert len(one.train) == 50
     assert one.digest != found.digest
+    apart = data.load("affnist", root, variants={"train": 11, "test": 2})
+    assert [len(s) for s in (apart.train, apart.validation, apart.test)] == [550, 20, 24]
+    np.testing.assert_array_equal(apart.train.images, found.train.images)
+    np.testing.assert_array_equal(apart.validation.images, found.validation.images[:20])
+    assert apart.digest not in (one.digest, found.digest)
     with pytest.raises(MissingData, match="variants=12 needs as many batches"):
         data.load("affnist", root, variants=12)
 

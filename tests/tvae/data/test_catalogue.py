@@ -36,6 +36,12 @@ def test_mistakes(ask, tmp_path):
         ask("mnist", variants=3)
     with pytest.raises(ValueError, match="variants=0 must be at least 1"):
         ask("affnist", variants=0)
+    with pytest.raises(ValueError, match=r"variants\.test=0 must be at least 1"):
+        ask("affnist", variants={"train": 2, "test": 0})
+    with pytest.raises(ValueError, match=r"variants\.train=2\.5 must be a whole number"):
+        ask("affnist", variants={"train": 2.5})
+    with pytest.raises(UnknownName, match="did you mean 'train'"):
+        ask("affnist", variants={"tran": 2})
     with pytest.raises(ValueError, match="no folder"):
         ask("mnist", tmp_path / "nowhere")
 
