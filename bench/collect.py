@@ -4,36 +4,20 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from bench.plan.progress import Ending, Progress
 from bench.plan.trials import differing, tuning_metric
 from bench.store import Store
-from bench.study.setup import Study, parts
+from bench.study.check import PIXELS
+from bench.study.schema import Data
+from bench.study.setup import Setup, Study, parts
 from reports import manifest as schema
 from reports.rows import COLUMNS
 from tvae import registry
 from tvae.files import write_atomically
-
-CHOICES = [
-    "Paddings of encoder and decoder, and the decoder's first convolution as 1x1 (Appendix B gives "
-    "filters and strides only).",
-    "The kernel and estimator of the MMD, the weights of coherence and prior (by default those at "
-    "which a shift by one standard deviation costs 0.5 nats, as by the KL), and the fixed "
-    "deviation around r(z, T) under the per-sample KL.",
-    "The exponential, which makes the matrix forms invertible; the paper writes Tz.",
-    "The ranges of rotation and crop; that each view is cropped by itself is read off Fig. 3.",
-    "h_xi's last layer is scaled by 0.1, so that T starts near the identity.",
-    "k = 5 neighbours, Euclidean distance, on posterior means.",
-    "AffNIST is generated from MNIST by its published ranges; their order is ours. A 28-pixel "
-    "model sees the 40-pixel images resized.",
-    "Budgets other than `paper` use Adam at 1e-3 with a cosine schedule instead of 1e-4, halved "
-    "every 50 epochs; q_psi and h_xi, 1,000 units wide, keep the paper's 1e-4, since at 1e-3 h_xi "
-    "dies and T is constant.",
-]
-"""Where the paper is silent, or where we depart from it."""
 
 
 def rows(progress: Progress) -> list[dict[str, Any]]:
@@ -99,10 +83,11 @@ def manifest(progress: Progress, environment: Mapping[str, Any], command: str) -
         "secondary": secondary,
         "seeds": list(study.seeds),
         "config": _config(study),
-        "choices": CHOICES,
+        "choices": choices(study),
         "command": command,
     }
     described["parts"] = _parts(study)
+    described["images"] = {label: study.data.images(label) for label in study.labels}
     factors = _factors(study)
     if factors:
         described["factors"] = factors
@@ -115,6 +100,86 @@ def manifest(progress: Progress, environment: Mapping[str, Any], command: str) -
     }
 
 
+def choices(study: Study) -> list[str]:
+    """What was decided where the paper is silent or otherwise, as it is set: a sentence each.
+
+    Every plugin says its own (`tvae.registry.choices_of`). What only some arms have is followed by
+    their names.
+    """
+    trained = [setup for setup in study.setups.values() if setup.role != "reference"]
+    said: dict[str, dict[str, None]] = {}
+    for setup in trained:
+        for sentence in _choices_of(setup):
+            said.setdefault(sentence, {})[setup.name] = None
+    found = [
+        sentence if len(arms) == len(trained) else f"{sentence[:-1]} ({', '.join(arms)})."
+        for sentence, arms in said.items()
+    ]
+    for name, settings in _metrics(study).items():
+        found += registry.choices_of(registry.metrics.get(name), settings)
+    for label in study.labels:
+        found += _choices_of_data(study.data, label)
+    return list(dict.fromkeys(found))
+
+
+def _choices_of(setup: Setup) -> Iterator[str]:
+    model, family = setup.config["model"], setup.config["family"]
+    yield from registry.choices_of(registry.models.get(model["name"]), model)
+    for option, plugins, reference in parts(model):
+        yield from registry.choices_of(plugins.get(reference["name"]), reference, option)
+    yield from registry.choices_of(registry.families.get(family["name"]), family)
+    yield from _choices_of_training(setup.config["trainer"])
+
+
+PAPERS = {"learning_rate": 1e-4, "schedule": "halving", "halve_every": 50, "batch_size": 100}
+"""How the paper trained (Appendix B)."""
+
+
+def _choices_of_training(trainer: Mapping[str, Any]) -> Iterator[str]:
+    """Where training departs from Appendix B."""
+    schedules = {
+        "halving": f"halved every {trainer['halve_every']} epochs",
+        "cosine": "with a cosine schedule",
+        "constant": "all the time",
+    }
+    rate, wide = trainer["learning_rate"], trainer["wide_rate"]
+    if wide != 1 or any(trainer[name] != value for name, value in PAPERS.items()):
+        yield (
+            f"Adam at {rate:g}, {schedules[trainer['schedule']]}, on batches of "
+            f"{trainer['batch_size']}, where the paper has 1e-4, halved every 50 epochs, and "
+            "batches of 100."
+        )
+    if wide != 1:
+        yield (
+            f"The wide networks, q_psi and h_xi, learn at {rate * wide:g}: at 1e-3 h_xi dies and "
+            "T is constant."
+        )
+
+
+def _choices_of_data(section: Data, label: str) -> Iterator[str]:
+    """Of a data set: what it says itself, and how a model of other images reads it."""
+    from tvae import data
+
+    options = section.source(label)
+    name, root = options.pop("name"), options.pop("root")
+    source = data.source(name)
+    yield from source.choices(None if root is None else Path(root), **options)
+    if source.pixels != PIXELS:
+        how = {"resize": "resized", "centre_crop": "cut to their middle", "native": "as they are"}
+        yield (
+            f"A {PIXELS}-pixel model sees the {source.pixels}-pixel images of {label} "
+            f"{how[section.protocol]}."
+        )
+
+
+def _metrics(study: Study) -> dict[str, dict[str, Any]]:
+    """Metric -> its settings with every default spelled out."""
+    return {
+        name: {**registry.defaults_of(registry.metrics.get(name)), **settings}
+        for name, settings in study.metrics.items()
+    }
+
+
 TOLD_ELSEWHERE = {
     "name", "question", "budget", "budget_summary", "budget_warning", "arms", "baselines",
     "primary", "secondary", "level",
@@ -124,9 +189,13 @@ TOLD_ELSEWHERE = {
 
 def _config(study: Study) -> dict[str, Any]:
     """What all arms share: everything of the study that is not told elsewhere."""
-    # where the files lay is no part of the question
-    exclude: Any = {**dict.fromkeys(TOLD_ELSEWHERE, True), "data": {"root", "download"}}
-    return study.model_dump(exclude=exclude)
+    found = study.model_dump(exclude=TOLD_ELSEWHERE)
+    return {**found, "data": _data(study.data), "metrics": _metrics(study)}
+
+
+def _data(section: Data) -> dict[str, Any]:
+    """What an arm is trained and tested on; where the files lay is no part of the question."""
+    return section.model_dump(exclude={"root", "download"})
 
 
 def _arms(study: Study, endings: Sequence[Ending]) -> dict[str, schema.ArmEntry]:
@@ -141,6 +210,7 @@ def _arms(study: Study, endings: Sequence[Ending]) -> dict[str, schema.ArmEntry]
             "differs": differ[name],
             "train": setup.data.train,
             "latent_dim": setup.latent_dim,
+            "config": {"data": _data(setup.data), **setup.config},
         }
         if setup.levels:
             arms[name]["levels"] = dict(setup.levels)

@@ -37,7 +37,9 @@ class ArmEntry(TypedDict):
     arm outside the crossing. `train`, the label of the training data, and `latent_dim` are those of
     the shared configuration where absent. `claims` names the laws that the arm's form claims to
     hold. `weights` are those of its divergences in the loss, in force in the confirmation runs:
-    what each is there for, such as ``coherence`` -> weight.
+    what each is there for, such as ``coherence`` -> weight. `config` is all that the arm is set to,
+    every default spelled out, under ``data``, ``model``, ``family`` and ``trainer``; the shared
+    configuration where absent.
     """
 
     role: Role
@@ -50,6 +52,7 @@ class ArmEntry(TypedDict):
     latent_dim: NotRequired[int]
     claims: NotRequired[list[str]]
     weights: NotRequired[dict[str, float]]
+    config: NotRequired[dict[str, object]]
 
 
 class PartEntry(TypedDict):
@@ -106,9 +109,10 @@ class StudyEntry(TypedDict):
     secondary: list[ContrastEntry]  # the declared family, on which Holm's adjustment works
     seeds: list[int]  # of confirmation
     config: dict[str, object]  # the whole resolved configuration, for the appendix
-    choices: list[str]  # what the paper leaves open and we chose
+    choices: list[str]  # what the paper leaves open and we chose, as it is set here
     command: str  # what repeats this run
     parts: NotRequired[list[PartEntry]]
+    images: NotRequired[dict[str, dict[str, int]]]  # data set -> split -> how many
     factors: NotRequired[dict[str, list[str]]]  # of a crossing: levels, the first the reference
     tuning: NotRequired[TuningEntry]
 

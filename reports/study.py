@@ -41,6 +41,24 @@ def latent_size(study: StudyEntry, arm: str) -> int | None:
     return size if isinstance(size, int) else None
 
 
+def resolved(study: StudyEntry, arm: str, path: str) -> object | None:
+    """The value at a dotted `path` of an arm's own configuration, or of the shared one."""
+    own = setting(study["arms"][arm].get("config", {}), path)
+    return setting(study["config"], path) if own is None else own
+
+
+def by_value(
+    study: StudyEntry, of: Callable[[StudyEntry, str], str], arms: Sequence[str]
+) -> list[str]:
+    """What is said of each arm, each once: where arms differ, with the arms it is said of."""
+    said: dict[str, list[str]] = {}
+    for arm in arms:
+        said.setdefault(of(study, arm), []).append(arm)
+    if len(said) < 2:
+        return list(said)
+    return [f"{text} ({', '.join(who)})" for text, who in said.items()]
+
+
 def flat(value: object, prefix: str = "") -> Iterator[tuple[str, object]]:
     """The leaves of nested mappings with their dotted paths, in order."""
     if isinstance(value, Mapping) and value:

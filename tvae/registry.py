@@ -17,7 +17,7 @@ import inspect
 import pkgutil
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -32,6 +32,11 @@ T = TypeVar("T")
 
 Reference = str | Mapping[str, Any]
 """A plugin in a configuration: its name, or ``{"name": ..., option: value, ...}``."""
+
+
+Choices = Sequence[str] | Mapping[str, Sequence[str]]
+"""What a plugin decides where the paper is silent, in sentences with its options in braces; where
+it depends on the part that it plays in a model, by that option of the model."""
 
 
 class UnknownName(ValueError):
@@ -111,6 +116,19 @@ def defaults_of(owner: Any) -> dict[str, Any]:
         for name, option in options_of(owner).items()
         if option.default is not option.empty and name != "seed"
     }
+
+
+def choices_of(owner: Any, options: Mapping[str, Any], part: str = "") -> list[str]:
+    """The sentences of a plugin's ``choices``, if it has any, with the values of its options.
+
+    Args:
+        owner: the plugin's class.
+        options: all of them, defaults included.
+        part: the option of the model that names it.
+    """
+    said: Choices = getattr(owner, "choices", ())
+    of_part = said.get(part, ()) if isinstance(said, Mapping) else said
+    return [sentence.format(**options) for sentence in of_part]
 
 
 class Names:

@@ -34,14 +34,22 @@ def _source(module: str) -> Path | None:
     return Path(origin) if origin and origin.endswith(".py") else None
 
 
-def _without_docstrings(tree: ast.Module) -> ast.Module:
+def _without_words(tree: ast.Module) -> ast.Module:
+    """The code without docstrings and `tvae.registry.Choices`, which people alone read."""
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
+        if isinstance(node, ast.ClassDef):
+            node.body = body = [one for one in node.body if not _is_choices(one)]
         if isinstance(body, list) and body and isinstance(body[0], ast.Expr):
             value = body[0].value
             if isinstance(value, ast.Constant) and isinstance(value.value, str):
                 del body[0]
     return tree
+
+
+def _is_choices(node: ast.stmt) -> bool:
+    targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+    return any(isinstance(one, ast.Name) and one.id == "choices" for one in targets)
 
 
 @cache
@@ -56,14 +64,14 @@ def _parsed(module: str, path: Path) -> tuple[str, frozenset[str]]:
         elif isinstance(node, ast.ImportFrom):
             source = importlib.util.resolve_name("." * node.level + (node.module or ""), package)
             imports |= {source, *(f"{source}.{alias.name}" for alias in node.names)}
-    return digest(ast.dump(_without_docstrings(tree))), frozenset(imports)
+    return digest(ast.dump(_without_words(tree))), frozenset(imports)
 
 
 def source_digests(modules: Iterable[str]) -> dict[str, str]:
     """Module -> digest of its code, for `modules` and all that they import of their own packages.
 
-    Comments and docstrings do not count; imports inside functions do. Libraries are left to their
-    version numbers.
+    Comments, docstrings and ``choices`` of classes do not count; imports inside functions do.
+    Libraries are left to their version numbers.
 
     Args:
         modules: dotted names, such as ``tvae.divergences.kl``. To a plugin file's own belong the

@@ -101,6 +101,13 @@ def test_every_trial_of_the_plan_is_in_the_manifest(given, results, tmp_path):
     assert "weights" not in arms["additive"]
     assert arms["vae_plus"]["published"] == "VAE+"
     assert arms["additive"]["summary"] == TINY["arms"]["additive"]["summary"]
+    config = arms["additive"]["config"]
+    assert config["trainer"]["steps"] == 8
+    assert config["model"]["coherence"]["scale"] == 0.3, "no default is left out"
+    assert arms["vae"]["config"]["data"]["train"] == "mnist"
+    assert manifest["study"]["config"]["metrics"]["likelihood"] == {"k": 2, "images": 4}
+    sizes = {"train": 8_000, "validation": 2_000, "test": 2_000}
+    assert manifest["study"]["images"] == {"mnist": sizes}
     assert manifest["study"]["command"] == "the command"
     assert manifest["environment"] == {"torch": "2"}
 
@@ -116,6 +123,31 @@ def test_the_declared_family_of_contrasts(tmp_path):
         {**primary, "treatment": "vae", "control": "additive"},
         {**primary, "metric": "elbo", "equivalence": 2.0},
     ]
+
+
+def test_choices_are_those_of_the_plugins_of_each_arm(tmp_path, monkeypatch):
+    """A plugin's sentence has its options' values, and the arms that it is about if not all."""
+    from tvae.models.autoencoder import Autoencoder
+
+    monkeypatch.setattr(Autoencoder, "choices", ("D is {latent_dim}, views {views}.",))
+    given = study("model.latent_dim=6", folder=tmp_path, baselines=["vae_plus"])
+    with installed():
+        found = collect.choices(given)
+    assert "D is 6, views False (vae)." in found
+    assert "D is 6, views True (vae_plus)." in found
+    (samples,) = [one for one in found if one.startswith("The nats")]
+    assert "2 samples for each of 4 test images" in samples
+
+
+def test_training_as_the_paper_s_is_no_choice(tmp_path):
+    trainer = {**TINY["trainer"], "batch_size": 100, "learning_rate": 1e-4, "wide_rate": 1.0,
+               "schedule": "halving", "halve_every": 50}  # fmt: skip
+    given = {how: study(folder=tmp_path, trainer={**trainer, **change})
+             for how, change in (("same", {}), ("other", {"halve_every": 7}))}  # fmt: skip
+    with installed():
+        said = {how: " ".join(collect.choices(one)) for how, one in given.items()}
+    assert "Adam" not in said["same"]
+    assert "Adam at 0.0001, halved every 7 epochs" in said["other"]
 
 
 def test_where_the_data_lay_is_no_part_of_the_report(tmp_path):

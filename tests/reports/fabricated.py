@@ -150,10 +150,14 @@ def measured(name, value, source, unit, direction):
 def study(tmp_path):
     """Makes a whole study; `names` renames arms, `fail` takes (arm, seed) pairs or every trial.
 
-    Of what the harness collects, `changes` replaces entries of the manifest's study.
+    `declared` replaces sections of the study's file, `arms` adds to what its arms change, `models`
+    are theirs. Of what the harness collects, `changes` replaces entries of the manifest's study.
     """
 
-    def make(seeds=(1, 2, 3), fail=(), names=None, pictured=True, **changes):
+    def make(
+        seeds=(1, 2, 3), fail=(), names=None, pictured=True, declared=None, arms=None,
+        models=MODELS, **changes,
+    ):  # fmt: skip
         names = {arm: arm for arm in ARMS} | (names or {})
         known = {names[arm]: arm for arm in ARMS}
         sections = {"arms": {}, "baselines": {}}
@@ -161,7 +165,8 @@ def study(tmp_path):
             sections["arms" if role == "arm" else "baselines"][names[arm]] = {
                 "summary": f"the {arm} one",
                 "published": PUBLISHED.get(arm, ""),
-                "model": MODELS[arm],
+                "model": models[arm],
+                **(arms or {}).get(arm, {}),
             }
         given = resolved(
             tmp_path,
@@ -172,7 +177,7 @@ def study(tmp_path):
                     "contrasts": [[names["new"], names["plain"]]],
                     "metrics": {"nll": 0.01, "T/r2_linear": 0.01},
                 },
-            },
+            } | (declared or {}),
         )  # fmt: skip
 
         def end(trial, left):

@@ -86,6 +86,11 @@ class AffNIST(Source):
                 MNIST.fetch(root)
         return self._make(root, **options)
 
+    def choices(self, root: Path | None, **options: Option) -> tuple[str, ...]:
+        """Whose images they are, and how many of each original."""
+        official = _official(root, **options) is not None
+        return (_told("official" if official else "generated", "MNIST", **options),)
+
     def _make(self, root: Path | None, variants: Option = 1) -> Path:
         files = _official(root, variants)
         digest = _digest(files, variants)
@@ -126,10 +131,23 @@ class AffNISTSmall(Source):
         digest = affnist.digest(MNIST_SMALL.identity, variants_of(1))
         return Dataset(self.name, train, validation, test, digest)
 
+    def choices(self, root: Path | None, **options: Option) -> tuple[str, ...]:
+        """Whose images they are, and how many of each original."""
+        return (_told("generated", "12,000 of MNIST's digits"),)
+
 
 def _official(root: Path | None, variants: Option = 1) -> dict[str, list[Path]] | None:
     files = affnist_files.find(root) if root is not None else None
     return None if files is None else affnist_files.take(files, variants_of(variants))
+
+
+def _told(how: str, originals: str, variants: Option = 1) -> str:
+    each = variants_of(variants)
+    if how == "official":
+        made = "AffNIST is read from its official files"
+    else:
+        made = f"AffNIST is generated from {originals} by its published ranges, whose order is ours"
+    return f"{made}; images of every digit: {each['train']} to fit on, {each['test']} to test on."
 
 
 def _digest(files: dict[str, list[Path]] | None, variants: Option = 1) -> str:

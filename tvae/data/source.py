@@ -100,6 +100,10 @@ class Source(ABC):
             CorruptData: they are not what they should be.
         """
 
+    def choices(self, root: Path | None, **options: Option) -> tuple[str, ...]:
+        """What is decided in making these data where the paper is silent, a sentence each."""
+        return ()
+
     def fetch(self, root: Path | None, **options: Option) -> Path:
         """See to it that the cache holds the data, or a source that needs none; where they are.
 

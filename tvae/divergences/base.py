@@ -13,6 +13,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from tvae.registry import Choices
 from tvae.space import Space
 from tvae.streams import Streams
 
@@ -78,11 +79,13 @@ class Divergence(nn.Module, ABC):
         bounded: whether there is a bound that the value stays above however large T, r(z, T) and
             z_1 become; without one descent has no end.
         space: constructor options worth tuning.
+        choices: what is decided here where the paper is silent, see `registry.Choices`.
     """
 
     pairs: bool = False
     bounded: bool = True
     space: ClassVar[Space] = {}
+    choices: ClassVar[Choices] = ()
 
     @abstractmethod
     def at_unit_shift(self, latent_dim: int) -> float:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from tvae.divergences.base import Divergence, Side, gaussian_kl
+from tvae.registry import Choices
 from tvae.space import Float, Space
 
 
@@ -34,6 +35,12 @@ class KL(Divergence):
 
     pairs = True
     space: ClassVar[Space] = {"scale": Float(0.05, 1.0, 0.3, log=True)}
+    choices: ClassVar[Choices] = {
+        "coherence": (
+            "The KL of every sample is that from a Gaussian around r(z, T) of deviation {scale:g}, "
+            "learn_scale = {learn_scale}.",
+        )
+    }
 
     def __init__(self, scale: float = 0.3, learn_scale: bool = False) -> None:
         super().__init__()

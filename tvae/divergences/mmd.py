@@ -36,6 +36,8 @@ class MMD(Divergence):
     al. 2007 and InfoVAE (Zhao et al. 2017); kernel and estimator are ours.
     """
 
+    choices = ("The kernel ({kernel}) and the estimator ({estimator}) of the MMD.",)
+
     def __init__(self, kernel: KernelName = "imq", estimator: Estimator = "wae") -> None:
         super().__init__()
         check_options(kernel, estimator)

@@ -47,6 +47,9 @@ class MMDJoint(Divergence):
     """
 
     pairs = True
+    choices = (
+        "The kernel ({kernel}) and the estimator ({estimator}) of the MMD between joint laws.",
+    )
 
     def __init__(
         self,

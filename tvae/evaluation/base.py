@@ -21,6 +21,7 @@ from tvae.data import Dataset, Split
 from tvae.data.inputs import as_input
 from tvae.families.base import Parameters, TransformationFamily
 from tvae.models.base import Model, infers_T
+from tvae.registry import Choices
 from tvae.streams import Streams
 
 Direction = Literal["higher", "lower", "none"]
@@ -203,6 +204,7 @@ class Metric(ABC):
         embeds: whether it embeds whole data sets, for a forecast of the time and memory it takes.
         needs: measured name -> what it asks for besides, keys of `NEEDS`; NaN where that is not
             there. A study whose primary contrast asks for what there is not is refused.
+        choices: what is decided here where the paper is silent, see `registry.Choices`.
     """
 
     comparable: ClassVar[bool] = True
@@ -210,6 +212,7 @@ class Metric(ABC):
     embedding_only: ClassVar[bool] = False
     embeds: ClassVar[bool] = False
     needs: ClassVar[Mapping[str, frozenset[str]]] = {}
+    choices: ClassVar[Choices] = ()
 
     def decodes(self) -> int:
         """Latents that are decoded for one model, for a forecast of the time it takes; 0: few."""

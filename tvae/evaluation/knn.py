@@ -54,6 +54,7 @@ class KNN(Metric):
     uses_family = False
     embedding_only = True
     embeds = True
+    choices = ("k = {k} nearest neighbours, Euclidean distance, on posterior means.",)
 
     def __init__(self, k: int = 5) -> None:
         self.k = at_least("k", k, 1)

@@ -48,6 +48,10 @@ class LabelEfficiency(Metric):
     uses_family = False
     embedding_only = True
     embeds = True
+    choices = (
+        "With few labels: k = {k} nearest neighbours, {draws} random draws of the labelled images, "
+        "not balanced by class.",
+    )
 
     def __init__(self, k: int = 5, draws: int = 20) -> None:
         self.k = at_least("k", k, 1)

@@ -163,6 +163,10 @@ class Likelihood(Metric):
     """
 
     uses_family = False
+    choices = (
+        "The nats: importance-weighted, {k:,} samples for each of {images:,} test images, on grey "
+        "pixels.",
+    )
 
     def __init__(self, k: int = 100, images: int = 200) -> None:
         self.k = at_least("k", k, 1)

@@ -11,6 +11,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
+from tvae.registry import Choices
 from tvae.space import Space
 
 Parameters = dict[str, Tensor]
@@ -34,11 +35,13 @@ class TransformationFamily(ABC):
             leaves out whatever needs views.
         space: empty for a family, in general: which transformations T is to represent is the
             question that a study asks, not a knob that may be turned to answer it better.
+        choices: what is decided here where the paper is silent, see `registry.Choices`.
     """
 
     inverse: Inverse
     has_views: bool = True
     space: ClassVar[Space] = {}
+    choices: ClassVar[Choices] = ()
 
     @abstractmethod
     def draw(self, n: int, generator: torch.Generator) -> Parameters:

@@ -23,6 +23,10 @@ class RotationCrop(Composition):
     """
 
     inverse: Inverse = "assumed"
+    choices = (
+        "Rotations of up to {max_angle:g} degrees, crops of at least {min_scale:g} of a side; that "
+        "each view is cropped by itself is read off Fig. 3.",
+    )
 
     def __init__(self, max_angle: float = 45.0, min_scale: float = 0.7) -> None:
         super().__init__([Rotation(max_angle), Crop(min_scale)])

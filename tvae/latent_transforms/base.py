@@ -12,6 +12,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from tvae.registry import Choices
 from tvae.space import Space
 
 CLAIMS = frozenset({"inverse", "identity", "abelian", "norm", "closed"})
@@ -38,6 +39,7 @@ class LatentTransform(nn.Module, ABC):
         reach: for |z| = 1 and every T with |T - T_id|_1 up to this, r(z, T) and r(z, T^-1) are
             finite in float32 (of a form without the claim ``inverse``, r(z, T) alone).
         space: constructor options worth tuning.
+        choices: what is decided here where the paper is silent, see `registry.Choices`.
 
     Raises:
         ValueError: D is not positive (forms add their own).
@@ -46,6 +48,7 @@ class LatentTransform(nn.Module, ABC):
     claims: frozenset[str] = frozenset()
     reach: float = 1e30
     space: ClassVar[Space] = {}
+    choices: ClassVar[Choices] = ()
 
     def __init__(self, latent_dim: int) -> None:
         super().__init__()

@@ -28,6 +28,7 @@ class Matrix(LatentTransform):
     """
 
     reach = REACH
+    choices = ("The exponential, which makes a matrix form invertible; the paper writes Tz.",)
 
     def __init__(self, latent_dim: int, block: int | None = None, skew: bool = False) -> None:
         super().__init__(latent_dim)

@@ -36,6 +36,7 @@ class MatrixZ(LatentTransform):
 
     claims = frozenset({"inverse", "identity"})
     reach = REACH
+    choices = ("The exponential, which makes a matrix form invertible; the paper writes Tz.",)
 
     def __init__(
         self,

@@ -105,6 +105,7 @@ class Model(nn.Module, ABC):
         parts: constructor options that name a plugin -> its kind. An option ``w_OPTION`` weighs
             the term of a divergence, in units of its default weight; the attribute of that name is
             the weight itself.
+        choices: what is decided here where the paper is silent, see `registry.Choices`.
         trains: whether there is anything to train; where not, it is used as it is built.
         generates: whether latents can be decoded; where not, only what needs nothing but E(x) is
             measured.
@@ -115,6 +116,10 @@ class Model(nn.Module, ABC):
     generates: ClassVar[bool] = True
     space: ClassVar[Space] = {}
     parts: ClassVar[Parts] = {}
+    choices: ClassVar[registry.Choices] = (
+        "The paddings of encoder and decoder, and the decoder's first convolution as 1x1 "
+        "(Appendix B gives filters and strides only).",
+    )
     uses_views: bool = True
 
     def __init__(self, latent_dim: int, seed: int) -> None:

@@ -28,6 +28,7 @@ class Pixels(Model):
     trains = False
     generates = False
     uses_views = False
+    choices = ()
     latent_dim = SIDE * SIDE
 
     def __init__(self, seed: int = 0) -> None:

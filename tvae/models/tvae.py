@@ -55,6 +55,11 @@ class TVAE(Model):
         "coherence": registry.divergences,
         "prior": registry.divergences,
     }
+    choices: ClassVar[registry.Choices] = (
+        *Model.choices,
+        "The weights of coherence ({w_coherence:g}) and prior ({w_prior:g}).",
+        "h_xi's last layer is scaled by 0.1, so that T starts near the identity.",
+    )
 
     def __init__(
         self,

@@ -25,7 +25,8 @@ COLUMN = (
 )  # fmt: skip
 
 
-def study(train="fashion_mnist", latent_dim=10, size="small"):
+def study(train="fashion_mnist", latent_dim=10, size="full", steps=120_000, fit=1_600_000):
+    """By default the paper's steps and fit set of AffNIST, a column each of 32 x 50,000."""
     arms = {"ours": "T_VAE", "theirs": "VAE", "other": ""}
     return {
         "level": 0.05,
@@ -36,9 +37,9 @@ def study(train="fashion_mnist", latent_dim=10, size="small"):
         "config": {
             "data": {"train": train, "size": size},
             "model": {"latent_dim": latent_dim},
-            "trainer": {"steps": 200},
-            "evaluation": {"knn": {"k": 5}},
+            "trainer": {"steps": steps},
         },
+        "images": {"affnist": {"train": fit}, "mnist": {"train": 50_000}},
     }
 
 
@@ -95,7 +96,43 @@ def test_ours_stands_beside_the_same_model_data_and_size():
     assert found[0].prediction.half == pytest.approx(half)
     assert found[0].within is True
     assert found[1].within is None  # one seed: no interval to hold it against
-    assert beside_ours.beside_published(found).rows[0][6].text == "yes"
+    assert beside_ours.beside_published(found).rows[0][7].text == "yes"
+    assert beside_ours.beside_published(found).rows[0][6].text == "—"
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"steps": 3_000}, ("steps: 3,000 here, 120,000 there",)),
+        ({"steps": None}, ("steps: unknown here, 120,000 there",)),
+        ({"fit": 50_000}, ("images to fit on: 50,000 here, 1,600,000 there",)),
+    ],
+)
+def test_another_experiment_is_shown_with_what_differs_and_no_verdict(changes, said):
+    rows = rows_of("ours", [0.50, 0.53, 0.56])
+    (line,) = published.beside(study(**changes), rows)
+    assert line.apart == said
+    assert line.within is None
+    assert line.published.value == 0.551
+    cells = [cell.text for cell in beside_ours.beside_published([line]).rows[0]]
+    assert cells[6:8] == ["; ".join(said), "not asked"]
+    assert line.prediction is not None, "ours has its interval all the same"
+
+
+def test_the_official_train_files_have_more_images_than_ours():
+    """The paper sets none of the 60,000 aside; 10,000 of ours are for validation."""
+    (line,) = published.beside(study(train="mnist"), rows_of("ours", [0.9, 0.95], "knn/mnist"))
+    assert line.apart == ("images to fit on: 50,000 here, 60,000 there",)
+
+
+def test_an_arm_s_own_steps_count():
+    given = study()
+    given["arms"]["ours"]["config"] = {"trainer": {"steps": 7}}
+    rows = pd.concat([rows_of("ours", [0.5, 0.6]), rows_of("theirs", [0.3, 0.4])])
+    ours, theirs = published.beside(given, rows)
+    assert ours.apart == ("steps: 7 here, 120,000 there",)
+    assert theirs.apart == ()
+    assert theirs.within is not None
 
 
 def test_far_values_are_outside_and_nats_are_never_judged():
