@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import get_args
 
 from reports.manifest import Status
-from reports.statistics.power import MOST_SEEDS
+from reports.statistics.power import MOST_SEEDS, POWER
 from reports.statistics.records import Comparison, Interval
 
 ARROWS = {"higher": "↑", "lower": "↓"}
@@ -96,19 +96,37 @@ def sentence(found: Comparison) -> str:
 
 
 def needed_text(found: Comparison) -> str:
-    """How many seeds would decide an inconclusive comparison, as a sentence."""
-    if found.seeds_needed is None:
+    """How many seeds would decide an inconclusive comparison, as a sentence or two."""
+    needed = found.needed
+    if needed is None:
+        return ""
+    if needed.fewest is None:
         return f"At this mean and spread even {MOST_SEEDS:,} seeds would not decide it."
-    return f"About {found.seeds_needed:,} seeds would decide it at this mean and spread."
+    coverage = f"{100 * (1 - needed.level):.4g}%"
+    return (
+        f"To decide it with {POWER:.0%} power at this mean and spread takes "
+        f"{_about(needed.pairs)} seeds ({_seeds(needed.fewest)} to {_seeds(needed.most)} over the "
+        f"{coverage} interval of a spread known from {found.n}), in a study of its own: to add "
+        "seeds to this one and test again is wrong more often than its level says."
+    )
+
+
+def _about(pairs: int | None) -> str:
+    return f"about {pairs:,}" if pairs is not None else _seeds(None)
+
+
+def _seeds(pairs: int | None) -> str:
+    return f"more than {MOST_SEEDS:,}" if pairs is None else f"{pairs:,}"
 
 
 def decides(found: Comparison) -> str:
     """How many seeds would decide an inconclusive comparison, in few words."""
-    if found.verdict != "inconclusive" or found.interval is None:
+    needed = found.needed
+    if needed is None:
         return ""
-    if found.seeds_needed is None:
+    if needed.fewest is None:
         return "no number of seeds would do"
-    return f"about {found.seeds_needed:,} seeds"
+    return f"{_about(needed.pairs)} seeds ({_seeds(needed.fewest)} to {_seeds(needed.most)})"
 
 
 def remarks(

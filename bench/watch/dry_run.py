@@ -45,6 +45,20 @@ def remark_on_seeds(study: Study) -> Iterable[str]:
         )
 
 
+def remark_on_power(study: Study) -> Iterable[str]:
+    """Which difference so many seeds find, in units that nobody has to guess beforehand."""
+    from reports.statistics.power import POWER, detectable
+
+    have = len(study.seeds)
+    if have > 1:
+        found = detectable(have, 1.0, study.level)
+        yield (
+            f"{have} seeds find with {POWER:.0%} power a true difference that is {found:.2g} "
+            f"standard deviations (of the paired differences) beyond +-"
+            f"{study.primary.equivalence:g}; smaller ones mostly stay inconclusive"
+        )
+
+
 MUCH = 1e9
 """Bytes of embeddings that are worth a word."""
 
@@ -115,8 +129,9 @@ def show(study: Study, execution: Execution, progress: Progress, console: Consol
             f"({direction(study, tuning_metric(study))} is better) of validation data, "
             f"seeds {', '.join(map(str, tune.seeds))}"
         )
-    for line in [*remarks_on_data(study, todo), *remark_on_seeds(study)]:
-        console.print(line)
+    for remarks in (remarks_on_data(study, todo), remark_on_power(study), remark_on_seeds(study)):
+        for line in remarks:
+            console.print(line)
     if todo:
         _forecast(study, execution, progress, todo, console)
 

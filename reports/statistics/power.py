@@ -5,8 +5,13 @@ from __future__ import annotations
 import bisect
 import math
 
+import numpy as np
+
+from reports.statistics.records import Needed
+
 MOST_SEEDS = 10_000  # nobody runs more; beyond it the report says so
 POWER = 0.8
+NODES = 64  # of the integral over the spread: its error is far below what seeds can tell
 
 
 def detectable(n: int, deviation: float, level: float) -> float:
@@ -25,19 +30,69 @@ def detectable(n: int, deviation: float, level: float) -> float:
     return float(delta * deviation / math.sqrt(n))
 
 
-def seeds_to_decide(
-    mean: float, deviation: float, equivalence: float, level: float, *, beyond: int
-) -> int | None:
-    """The fewest pairs, more than `beyond`, whose interval would decide at this mean and spread.
+def chance(n: int, mean: float, deviation: float, equivalence: float, level: float) -> float:
+    """The chance that n pairs come to the word that is right for these true values.
 
-    None: more than `MOST_SEEDS`.
+    With m the true mean, s the true deviation, R the equivalence and t* the critical value of
+    t_{n-1} at `level`: for |m| > R that of *better* or *worse*, ``P(t_{n-1}(delta) > t*)`` of the
+    noncentral t with ``delta = (|m| - R) sqrt(n) / s``. For |m| < R that of *equivalent*, that the
+    interval ``mean +- t* S / sqrt n`` lies within +-R; given S the mean is normal, and over S it is
+    integrated numerically. For |m| = R no word is right: 0.
     """
-    from scipy.stats import t
+    from scipy.special import gammainc, gammaincinv, ndtr
+    from scipy.stats import nct, t
 
-    def decides(n: int) -> bool:  # once it does, it does at every larger n
-        half = t.ppf(1 - level / 2, n - 1) * deviation / math.sqrt(n)
-        return bool(half < abs(abs(mean) - equivalence))
+    away = abs(mean) - equivalence
+    if away == 0 or deviation == 0:
+        return float(away != 0)
+    error, critical = deviation / math.sqrt(n), t.ppf(1 - level / 2, n - 1)
+    if away > 0:
+        return float(nct.sf(critical, n - 1, away / error))
+    # quantiles of S / s at which the interval has room within the region, by Gauss-Legendre; a
+    # chi^2 of n - 1 degrees of freedom is twice a gamma of shape (n - 1) / 2
+    half = (n - 1) / 2
+    most = gammainc(half, half * (equivalence / (critical * error)) ** 2)
+    nodes, weights = np.polynomial.legendre.leggauss(NODES)
+    spread = np.sqrt(gammaincinv(half, most * (nodes + 1) / 2) / half)
+    room = equivalence - critical * error * spread
+    inside = ndtr((room - mean) / error) - ndtr((-room - mean) / error)
+    return float(most / 2 * weights @ np.maximum(inside, 0))
 
-    candidates = range(max(beyond + 1, 2), MOST_SEEDS + 1)
-    first = bisect.bisect_left(candidates, True, key=decides)
+
+def seeds_to_decide(mean: float, deviation: float, equivalence: float, level: float) -> int | None:
+    """The fewest pairs of a study of its own that come to the right word with power 0.8.
+
+    If `mean` and `deviation` are the true ones, see `chance`. None: more than `MOST_SEEDS`.
+    """
+    candidates = range(2, MOST_SEEDS + 1)
+
+    def enough(n: int) -> bool:  # once it is, it is at every larger n
+        return chance(n, mean, deviation, equivalence, level) >= POWER
+
+    first = bisect.bisect_left(candidates, True, key=enough)
     return candidates[first] if first < len(candidates) else None
+
+
+def seeds_needed(
+    n: int, mean: float, deviation: float, equivalence: float, level: float, surely: float
+) -> Needed:
+    """`seeds_to_decide` at what `n` pairs observed, and within what they leave open of the spread.
+
+    Args:
+        n: pairs.
+        mean: of their differences.
+        deviation: likewise.
+        equivalence: R.
+        level: of the interval that decides.
+        surely: the level of the interval of the true deviation,
+            ``s sqrt((n - 1) / chi^2_{n-1})`` at the quantiles 1 - surely/2 and surely/2.
+    """
+    from scipy.stats import chi2
+
+    quantiles = chi2.ppf([1 - surely / 2, surely / 2], n - 1)
+    low, high = deviation * np.sqrt((n - 1) / quantiles)
+
+    def at(spread: float) -> int | None:
+        return seeds_to_decide(mean, spread, equivalence, level)
+
+    return Needed(at(deviation), fewest=at(low), most=at(high), level=surely)

@@ -50,6 +50,20 @@ class Pairs:
 
 
 @dataclass(frozen=True)
+class Needed:
+    """Pairs with which a study of its own decides with power 0.8; None: more than anybody runs.
+
+    At the observed mean and spread, and at the ends of the interval that the pairs leave for the
+    true spread at two-sided level `level`.
+    """
+
+    pairs: int | None
+    fewest: int | None
+    most: int | None
+    level: float
+
+
+@dataclass(frozen=True)
 class Comparison:
     """All that is said of one contrast. Differences are treatment - control in the metric's unit.
 
@@ -71,7 +85,7 @@ class Comparison:
     improvement: float | None  # share of seeds on the better side, ties count half
     effect: float | None  # mean / deviation, Cohen's d_z
     detectable: float | None  # true |difference| told from 0 with power 0.8 at adjusted.level
-    seeds_needed: int | None  # pairs that would decide at the observed mean and spread
+    needed: Needed | None  # to decide, where it is inconclusive
     notes: tuple[str, ...]
 
     @property

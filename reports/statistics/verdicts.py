@@ -11,7 +11,7 @@ import numpy as np
 from reports.manifest import ContrastEntry
 from reports.statistics.intervals import bootstrap, t_interval
 from reports.statistics.pairs import pair, pair_all
-from reports.statistics.power import detectable, seeds_to_decide
+from reports.statistics.power import detectable, seeds_needed
 from reports.statistics.records import Array, Comparison, Interval, Pairs, Verdict
 from reports.statistics.tests import (
     DRAWS,
@@ -94,7 +94,7 @@ def judge(pairs: Pairs, level: float, at: float) -> Comparison:
         improvement=_improvement(d, pairs.direction) if n else None,
         effect=None,
         detectable=None,
-        seeds_needed=None,
+        needed=None,
         notes=_notes_on_pairs(pairs),
     )
     adjusted = t_interval(d, at)
@@ -114,10 +114,8 @@ def judge(pairs: Pairs, level: float, at: float) -> Comparison:
         p_flip=p_flip,
         effect=mean / deviation if deviation else None,
         detectable=detectable(n, deviation, at),
-        seeds_needed=(
-            seeds_to_decide(mean, deviation, margin, at, beyond=n)
-            if word == "inconclusive"
-            else None
+        needed=(
+            seeds_needed(n, mean, deviation, margin, at, level) if word == "inconclusive" else None
         ),
         notes=found.notes + _notes_on_tests(n, deviation, p_t, p_flip, at),
     )

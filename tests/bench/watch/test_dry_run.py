@@ -9,11 +9,12 @@ import time
 
 import pytest
 from harness import TINY, TUNED, bench, study, trials, write
+from statsmodels.stats.power import TTestPower
 
 from bench.plan.trials import World
 from bench.study.problems import ConfigError
 from bench.study.resolve import count_trials, resolve
-from bench.watch.dry_run import remark_on_seeds, remarks_on_data
+from bench.watch.dry_run import remark_on_power, remark_on_seeds, remarks_on_data
 
 DRY = ("study=tiny.yaml", "dry_run=true")
 
@@ -97,6 +98,16 @@ def test_the_sizes_of_the_data_are_told_and_what_embedding_them_takes(tmp_path):
     assert list(remarks_on_data(small, trials(small, world))) == [
         "images to fit on / to test on: mnist 8,000 / 2,000, affnist 8,000 / 2,000"
     ]
+
+
+@pytest.mark.parametrize(("seeds", "deviations"), [(3, "3.3"), (6, "1.4"), (10, "1")])
+def test_the_difference_that_the_seeds_find_is_told(tmp_path, seeds, deviations):
+    """Of the noncentral t, by statsmodels: power 0.8 of a one-sided test at half the level."""
+    (told,) = remark_on_power(study(f"seeds={seeds}", folder=tmp_path))
+    assert f"{seeds} seeds find with 80% power a true difference that is {deviations} " in told
+    theirs = TTestPower().power(float(deviations), seeds, 0.025, alternative="larger")
+    assert theirs == pytest.approx(0.8, abs=0.03)
+    assert list(remark_on_power(study("seeds=1", folder=tmp_path))) == []
 
 
 # --- too large ----------------------------------------------------------------------------------

@@ -157,6 +157,35 @@ def test_a_planted_effect_is_found_with_the_power_that_was_promised(n, equivalen
     assert said.count("worse") == 0
 
 
+LOOKS = {
+    # seeds at which a study without an effect is tested until it decides -> how often it is wrong
+    (6,): 0.05,
+    (6, 12): 0.086,
+    (10, 20, 30, 40): 0.130,
+    (6, 12, 18, 24, 30): 0.148,
+    (6, 9, 12, 15, 18, 21, 24): 0.160,
+    tuple(range(6, 22)): 0.18,
+}
+
+
+@pytest.mark.parametrize("looks", LOOKS, ids=lambda looks: f"{len(looks)} looks")
+def test_running_on_until_it_decides_is_wrong_far_more_often_than_the_level(looks):
+    """Why more seeds are a study of their own. No effect and R = 0: any verdict is wrong."""
+    studies, last = 30_000, looks[-1]
+    draws = np.random.default_rng(11).normal(size=(studies, last))
+    n = np.array(looks)
+    sums, squares = draws.cumsum(1)[:, n - 1], (draws**2).cumsum(1)[:, n - 1]
+    error = np.sqrt((squares - sums**2 / n) / (n - 1) / n)
+    decided = np.abs(sums / n) > stats.t.ppf(1 - LEVEL / 2, n - 1) * error
+    rate = decided.any(axis=1).mean()
+    print(f"looks at {looks}: {rate:.1%} wrong")
+    assert rate == pytest.approx(LOOKS[looks], abs=0.006)
+    if len(looks) > 3:
+        assert 0.12 < rate < 0.19
+    one = draws[0, :6]
+    assert decided[0, 0] == (words([one], 0.0)[0] != "inconclusive"), "the table is the verdict's"
+
+
 @pytest.mark.parametrize("n", SEEDS)
 def test_no_effect_and_a_small_spread_are_equivalent_as_two_one_sided_tests_say(n):
     """An interval at the level lies within the region where both tests reject at half of it."""
