@@ -45,7 +45,7 @@ def test_the_page_is_whole_and_needs_nothing_else(study):
         "cannot go below 0.25",
         "T/r2_linear does not apply to plain",
         "Every trial ended as planned",
-        "Data: the small subset here",
+        "Data: small data sets here",
         "python -m bench.run study=study",
         "torch.version",
     ):
@@ -221,8 +221,7 @@ def test_no_plugin_is_named_in_this_room():
     here = Path(reports.__file__).parent
     for kind in ("latent_transforms", "divergences", "families", "models"):
         known |= {path.stem for path in (here.parent / "tvae" / kind).glob("*.py")}
-    # "none" is a family, and a word of matplotlib's
-    known -= {"__init__", "base", "identity", "compose", "none"}
+    known -= {"__init__", "base", "identity", "compose", "none"}  # "none" is matplotlib's, too
     for path in here.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
