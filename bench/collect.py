@@ -315,6 +315,11 @@ def _trial(ending: Ending, store: Store) -> schema.TrialEntry:
                 for metric, why in ending.result.unmeasured.items()
             ),
         ],
+        "warnings": {
+            measured["name"]: measured["warning"]
+            for measured in ending.result.measurements
+            if measured.get("warning")
+        },
         "steps": trial.steps,
         "curve": relative(folder.curve),
         "pictures": relative(folder.pictures),

@@ -26,7 +26,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NotRequired
 
 from typing_extensions import TypedDict  # pydantic reads the standard library's from 3.12 on
 
@@ -59,13 +59,17 @@ class Recipe(TypedDict):
 
 
 class Measured(TypedDict):
-    """A measurement as it is stored; `source` is the metric that made it, None: not applicable."""
+    """A measurement as it is stored; `source` is the metric that made it, None: not applicable.
+
+    `warning` is that of `tvae.evaluation.base.Measurement`, absent where there is none.
+    """
 
     name: str
     value: float | None
     unit: str
     direction: Literal["higher", "lower", "none"]
     source: str
+    warning: NotRequired[str]
 
 
 @dataclass(frozen=True)

@@ -128,6 +128,7 @@ class TrialEntry(TypedDict):
     status: Status
     reason: str  # empty when done
     notes: NotRequired[list[str]]  # what happened on the way, such as a process that was killed
+    warnings: NotRequired[dict[str, str]]  # metric -> why its value must not be taken at its word
     steps: int
     curve: str | None  # path of curve.jsonl relative to the study's folder
     pictures: str | None  # path of pictures.npz likewise

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
-from reports.manifest import StudyEntry
+from reports.manifest import StudyEntry, TrialEntry
 
 Value = TypeVar("Value")
 
@@ -66,6 +66,17 @@ def flat(value: object, prefix: str = "") -> Iterator[tuple[str, object]]:
             yield from flat(inner, f"{prefix}.{key}" if prefix else str(key))
     elif prefix:
         yield prefix, value
+
+
+def warnings(trials: Iterable[TrialEntry], metric: str) -> list[tuple[str, dict[str, int]]]:
+    """What confirmed values of a metric carry as a warning: its words, arm -> how many of them."""
+    found: dict[str, dict[str, int]] = {}
+    for trial in trials:
+        words = trial.get("warnings", {}).get(metric)
+        if words and (trial["stage"], trial["status"]) == ("confirm", "done"):
+            arms = found.setdefault(words, {})
+            arms[trial["arm"]] = arms.get(trial["arm"], 0) + 1
+    return list(found.items())
 
 
 def declared(study: StudyEntry) -> set[str]:

@@ -245,16 +245,17 @@ def _measured(
         value = float(found.value)
         if np.isinf(value) and found.direction != "none":
             raise Exploded(f"{found.name} is {value}")
-        out.append(
-            {
-                "name": str(found.name),
-                # JSON has no NaN; None says "not applicable"
-                "value": value if np.isfinite(value) else None,
-                "unit": str(found.unit),
-                "direction": found.direction,
-                "source": name,
-            }
-        )
+        measured: Measured = {
+            "name": str(found.name),
+            # JSON has no NaN; None says "not applicable"
+            "value": value if np.isfinite(value) else None,
+            "unit": str(found.unit),
+            "direction": found.direction,
+            "source": name,
+        }
+        if found.warning:
+            measured["warning"] = str(found.warning)
+        out.append(measured)
     return out
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from reports.cells import Cell, Table, means, measure
-from reports.manifest import ArmEntry, StudyEntry
+from reports.manifest import ArmEntry, StudyEntry, TrialEntry
 from reports.pen import (
     COLOURS,
     INK,
@@ -29,7 +29,7 @@ from reports.report import Report, Section
 from reports.rows import alike, confirmed
 from reports.statistics import published
 from reports.statistics.intervals import t_interval
-from reports.study import MANY_ARMS, declared, few, latent_size, many, trained_on
+from reports.study import MANY_ARMS, declared, few, latent_size, many, trained_on, warnings
 from reports.words import ARROWS, number, short
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ COSTS = ("cost/seconds", "cost/parameters")
 
 def section(report: Report) -> Section:
     """Tables of all arms by all metrics; means against labels and against costs."""
-    study, rows = report.study, report.rows
+    study, rows, trials = report.study, report.rows, report.manifest["trials"]
     values = primary_values(study, rows) if many(study) else None
     return Section(
         "metrics",
@@ -54,8 +54,9 @@ def section(report: Report) -> Section:
         {
             "values": values,
             "values_caption": VALUES_CAPTION,
-            "metrics": metrics(study, rows, details=False),
-            "details": metrics(study, rows, details=True),
+            "metrics": metrics(study, rows, trials, details=False),
+            "details": metrics(study, rows, trials, details=True),
+            "warnings": warned(study, trials, rows),
             "efficiency": label_efficiency(study, rows),
             "cost": cost_against_quality(study, rows),
         },
@@ -63,7 +64,20 @@ def section(report: Report) -> Section:
     )
 
 
-def metrics(study: StudyEntry, rows: pd.DataFrame, *, details: bool) -> Table:
+def warned(study: StudyEntry, trials: Sequence[TrialEntry], rows: pd.DataFrame) -> list[str]:
+    """A sentence for each warning that confirmed values carry, with the arms that it is about."""
+    return [
+        f"{metric}: {words}: "
+        + ", ".join(f"{arm} ({arms[arm]})" for arm in study["arms"] if arm in arms)
+        + "."
+        for metric in confirmed(rows).metric.unique()
+        for words, arms in warnings(trials, metric)
+    ]
+
+
+def metrics(
+    study: StudyEntry, rows: pd.DataFrame, trials: Sequence[TrialEntry] = (), *, details: bool
+) -> Table:
     """Every arm, a row each, and every metric on test data, a column each.
 
     A name of more than two parts, such as ``T/r2_linear/angle``, is a detail of the metric that its
@@ -73,7 +87,8 @@ def metrics(study: StudyEntry, rows: pd.DataFrame, *, details: bool) -> Table:
     where it is not the number of the study's seeds. Values measured in different ways
     (fingerprints) never share a column. The primary metric comes first, the others in their order;
     a metric with published numbers is followed by those. Metrics that the study does not declare,
-    and that have none, are minor. For bold see `supported_best`.
+    and that have none, are minor. For bold see `supported_best`; a metric of which a value carries
+    a warning says so and has none.
     """
     measured = confirmed(rows)
     measured = measured[(measured.metric.str.count("/") > 1) == details]
@@ -84,17 +99,17 @@ def metrics(study: StudyEntry, rows: pd.DataFrame, *, details: bool) -> Table:
     seeds = sorted(int(seed) for seed in measured.seed.unique())
     columns, minor, seen = [_arm_column(study)], set[int](), set[str]()
     for (metric, fingerprint, unit, direction), group in measured.groupby(keys, sort=False):
-        heading = Cell(
-            f"{metric} {ARROWS.get(direction, '')}".strip(),
-            f"{unit}, measured as {fingerprint}" if several[metric] > 1 else unit,
-        )
+        doubtful = bool(warnings(trials, str(metric)))
+        how = f", measured as {fingerprint}" if several[metric] > 1 else ""
+        how += ", see the warning" if doubtful else ""
+        heading = Cell(f"{metric} {ARROWS.get(direction, '')}".strip(), f"{unit}{how}")
         table = group.pivot(index="arm", columns="seed", values="value")
         values = table.reindex(index=list(study["arms"]), columns=seeds).to_numpy(float)
         beside = None if metric in seen else _published_column(study, str(metric), str(unit))
         seen.add(metric)
         if metric not in told and not beside:
             minor.add(len(columns))
-        columns.append([heading, *means(study, values, direction)])
+        columns.append([heading, *means(study, values, "" if doubtful else direction)])
         columns += [beside] if beside else []
     header, *lines = zip(*columns, strict=True)
     return Table(header, tuple(lines) if len(columns) > 1 else (), frozenset(minor))

@@ -11,7 +11,7 @@ from reports.cells import Cell, Table, measure, raw
 from reports.manifest import CandidateEntry, StudyEntry, TuningEntry
 from reports.pen import COLOURS, INK, Figure, annotated, chart, room, small_multiples, svg
 from reports.report import Report, Section
-from reports.study import few, many
+from reports.study import few, many, resolved, trained_on
 from reports.words import number, outcomes, plain, short, stacked, two_lines
 
 FEWEST_CANDIDATES = 4  # below, a rank correlation says nothing
@@ -27,6 +27,7 @@ def section(report: Report) -> Section | None:
         "Tuning",
         {
             "tuned": tuned,
+            "target": target(study, tuned),
             "tuning": tuning(study, tuned),
             "tuning_history": tuning_history(study, tuned),
             "tuning_importance": tuning_importance(study, tuned),
@@ -34,6 +35,28 @@ def section(report: Report) -> Section | None:
             "candidates": candidates(study, tuned),
             "many": many(study),
         },
+    )
+
+
+def target(study: StudyEntry, found: TuningEntry) -> str:
+    """That tuning saw labels of a data set that others only transfer to; empty where it did not.
+
+    A metric of a data set has its name after a slash, such as ``METRIC/DATA``.
+    """
+    parts = found["metric"].split("/")[1:]
+    seen: dict[str, list[str]] = {}
+    for arm in found["candidates"]:
+        transfer = resolved(study, arm, "data.transfer")
+        for label in transfer if isinstance(transfer, list) else ():
+            if label in parts and label != trained_on(study, arm):
+                seen.setdefault(label, []).append(arm)
+    return " ".join(
+        f"{found['metric']} is measured on {label}, a transfer data set: the settings of "
+        f"{'every arm' if len(arms) == len(found['candidates']) else ', '.join(arms)} were chosen "
+        f"with labels of {label} (of its train and validation images), so {label} is no unseen "
+        "domain here, and a study that claims transfer without its labels tunes on the data that "
+        "it trains on."
+        for label, arms in seen.items()
     )
 
 

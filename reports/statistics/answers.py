@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reports.manifest import StudyEntry, TrialEntry
 from reports.statistics.originals import with_originals
-from reports.statistics.records import Answer
+from reports.statistics.records import Answer, Comparison
 from reports.statistics.sensitivity import sensitivity
 from reports.statistics.verdicts import compare, family
+from reports.study import warnings
 from reports.words import sentence
 
 if TYPE_CHECKING:
@@ -34,8 +36,21 @@ def answer(
     """
     primary = compare(rows, study["primary"], study["level"], seeds=study["seeds"])
     secondary = family(rows, study["secondary"], study["level"], seeds=study["seeds"])
+    primary, *others = (_warned(one, trials) for one in (primary, *secondary))
+    secondary = tuple(others)
     survives = sensitivity(primary, rows, trials, study["level"])
     if folder is not None:
         primary, *others = (with_originals(one, trials, folder) for one in (primary, *secondary))
         secondary = tuple(others)
     return Answer(sentence(primary), primary, secondary, study["budget_warning"], survives)
+
+
+def _warned(found: Comparison, trials: Sequence[TrialEntry]) -> Comparison:
+    """The comparison with a note for every warning that a value of it carries."""
+    contrast = found.contrast
+    notes = []
+    for words, arms in warnings(trials, contrast["metric"]):
+        sides = [arm for arm in (contrast["treatment"], contrast["control"]) if arm in arms]
+        if sides:
+            notes.append(f"warning about {contrast['metric']}: {words} ({', '.join(sides)})")
+    return replace(found, notes=(*found.notes, *notes))

@@ -211,3 +211,11 @@ def test_a_study_s_new_key_is_told_without_a_list_of_them(given):
     assert told == {**collect._config(given), "colour": "grey"}
     assert not {*told} & collect.TOLD_ELSEWHERE
     assert {*Study.model_fields} == {*collect._config(given), *collect.TOLD_ELSEWHERE, "setups"}
+
+
+def test_a_measurement_s_warning_comes_to_the_report(finished):
+    """Two importance samples are too few, and every trial says so of that metric alone."""
+    found = manifests.load(finished.store)["trials"]
+    words = "fewer than 10 effective of 2 importance samples, too few to rank arms by"
+    assert [trial["warnings"] for trial in found] == [{"nll": words}] * len(found)
+    assert words in (finished.store / "report.html").read_text()

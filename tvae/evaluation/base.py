@@ -50,12 +50,15 @@ class Measurement:
         value: NaN where the metric does not apply to the model.
         unit: ``accuracy``, ``nats``, ``ratio``, ...
         direction: which way is better; ``none`` for a diagnostic.
+        warning: why it must not be taken at its word, in a clause without numbers of its own, so
+            that it is the same wherever it holds; empty where there is nothing to warn of.
     """
 
     name: str
     value: float
     unit: str
     direction: Direction
+    warning: str = ""
 
 
 @dataclass(frozen=True)

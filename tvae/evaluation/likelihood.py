@@ -26,6 +26,10 @@ BLOCK = 1000
 """Samples of an image that are drawn and added up at once, whatever is decoded at once: noise and
 sums then do not depend on it. A power of ten, as the points of the curve over k."""
 
+FEW = 10
+"""Effective samples of an image, on average, below which estimates are not to be ranked: they hang
+on a handful of samples, and fall short the more the worse q_phi is, whatever the model's worth."""
+
 ENCODES = 1000
 """Images encoded at once."""
 
@@ -149,8 +153,9 @@ class Likelihood(Metric):
     k grows. ``nll/curve/K`` is the same with K = 10, 100, ... samples, averaged over the disjoint
     groups of K among the k; ``elbo`` with K = 1 and its sign turned (higher is better). ``nll/ess``
     is the effective share of the samples, (sum w)^2 / (k sum w^2), in (0, 1]: near 1/k the estimate
-    hangs on one sample. Pixels are grey, so this bounds the likelihood of dynamically binarised
-    images.
+    hangs on one sample. Below `FEW` effective samples, k times that share on average over the
+    images, ``nll`` carries a warning. Pixels are grey, so this bounds the likelihood of dynamically
+    binarised images.
 
     Time is that of decoding k x images latents; memory does not depend on either.
 
@@ -184,8 +189,12 @@ class Likelihood(Metric):
         """``nll``, its curve over k, ``nll/ess`` and ``elbo``."""
         curve = [10**i for i in range(1, 6) if 10**i < self.k]
         means, ess = self.estimates(context, [1, *curve, self.k])
+        few = (
+            f"fewer than {FEW} effective of {self.k:,} importance samples, too few to rank arms by"
+        )
+        warning = few if ess * self.k < FEW else ""
         return [
-            Measurement("nll", -means[self.k], "nats", "lower"),
+            Measurement("nll", -means[self.k], "nats", "lower", warning),
             *(Measurement(f"nll/curve/{k}", -means[k], "nats", "lower") for k in curve),
             Measurement("nll/ess", ess, "share", "none"),
             Measurement("elbo", means[1], "nats", "higher"),

@@ -13,6 +13,7 @@ def test_a_crossed_study_has_its_factors_on_the_page(crossed):
     for part in (
         "shape (s0, s1, s2); size (b0, b1, b2); hue (h0, h1, h2)",
         "How to read it: a main effect is",
+        "treatment coding on marginal means: level − reference",
         "one declared family of 18",
         "Main effects", "s1 − s0", "Two-way interactions", "s2 − s0, at b1 − at b0", "shape × size",
         "takes 10 seeds: the verdict rests on the t distribution alone: shape",

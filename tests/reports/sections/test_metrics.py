@@ -6,6 +6,8 @@ may stand side by side.
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -13,8 +15,9 @@ from scipy import stats
 from reports import manifest as manifests
 from reports import rows
 from reports.sections import metrics as all_metrics
+from reports.statistics.answers import answer
 from reports.words import number
-from tests.reports.fabricated import enrich
+from tests.reports.fabricated import enrich, page_of
 
 
 def cells(table, column):
@@ -40,6 +43,41 @@ def test_bold_and_the_numbers_behind_a_cell(study):
     assert own["new"].note == f"±{number(own['new'].half, half)}"
     # by construction nll is lower, and so better, the later an arm comes; the last is a reference
     assert cells(table, "nll ↓")["plain"].kind == "best"
+
+
+def warn(folder, metric, words, of):
+    """Let the confirmed values of a metric carry a warning; `of` are arms and seeds."""
+    path = folder / "manifest.json"
+    manifest = json.loads(path.read_text())
+    for trial in manifest["trials"]:
+        if (trial["arm"], trial["seed"]) in of:
+            trial["warnings"] = {metric: words}
+    path.write_text(json.dumps(manifest))
+
+
+def test_a_metric_with_a_warning_says_so_and_has_no_best_mean(study):
+    """Whatever metric it is: the plain baseline would be the best of these nats."""
+    folder = study(seeds=range(8))
+    warn(folder, "nll", "too few <samples>", {("old", 1), ("old", 2), ("new", 3)})
+    manifest, frame = manifests.load(folder), rows.load(folder)
+    table = all_metrics.metrics(manifest["study"], frame, manifest["trials"], details=False)
+    (head,) = [cell for cell in table.header if cell.text.startswith("nll")]
+    assert head.note == "nats, see the warning"
+    assert not [cell for cell in cells(table, "nll ↓").values() if cell.kind == "best"]
+    assert cells(table, "knn/affnist ↑")["new"].kind == "best", "others are as before"
+    page = page_of(folder)
+    assert "nll: too few <samples>: new (1), old (2)." in page.text
+    found = answer(manifest["study"], frame, manifest["trials"])
+    noted = {one.contrast["metric"]: one.notes for one in found.secondary}
+    assert "warning about nll: too few <samples> (new, old)" in noted["nll"]
+    assert not any("warning" in note for note in found.primary.notes)
+    assert "warning about nll" in page.text
+
+
+def test_a_warning_of_the_primary_metric_is_among_what_the_answer_does_not_show(study):
+    folder = study()
+    warn(folder, "knn/affnist", "it was a bad day", {("old", 1)})
+    assert "Warning about knn/affnist: it was a bad day (old)." in page_of(folder).text
 
 
 def test_a_reference_neither_wins_nor_stands_in_the_way(study):

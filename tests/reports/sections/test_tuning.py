@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from scipy import stats
 
 from reports import manifest as manifests
@@ -24,6 +25,32 @@ def test_tuning_is_on_the_page_and_folded(study):
     ):  # fmt: skip
         assert part in page.text
     assert "All candidates of old" not in page.text
+
+
+@pytest.mark.parametrize(
+    ("metric", "said"),
+    [
+        ("knn/affnist", "the settings of every arm were chosen with labels of affnist"),
+        ("label_efficiency/affnist/10", "chosen with labels of affnist"),
+        ("knn/fashion_mnist", ""),  # what they were trained on
+        ("nll", ""),
+    ],
+)
+def test_tuning_on_a_transfer_data_set_is_said_to_have_seen_its_labels(study, metric, said):
+    tuned = tuning_of(["new", "old", "plain"], metric=metric)
+    folder = study(tuning=tuned)
+    told = tuning.target(manifests.load(folder)["study"], tuned)
+    assert said in told
+    assert bool(said) == bool(told)
+    assert ("a transfer data set: the settings" in page_of(folder).text) == bool(said)
+
+
+def test_an_arm_that_is_trained_on_the_data_has_its_own_labels(study):
+    given = manifests.load(study())["study"]
+    own = {"data": {"train": "affnist", "transfer": ["affnist"]}}
+    given["arms"]["old"] |= {"train": "affnist", "config": own}
+    told = tuning.target(given, tuning_of(["new", "old"], metric="knn/affnist"))
+    assert "the settings of new were chosen" in told
 
 
 def test_the_tuning_table_has_defaults_winner_and_what_was_chosen(study):

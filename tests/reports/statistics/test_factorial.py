@@ -161,6 +161,19 @@ def test_nothing_is_claimed_of_noise_more_often_than_the_level_says(monkeypatch)
     assert wrong / studies < LEVEL + 3 * math.sqrt(LEVEL * (1 - LEVEL) / studies)
 
 
+def test_of_two_levels_a_main_effect_is_twice_the_coefficient_of_sum_coding():
+    """As the page says of its coding; by least squares with levels at -1 and 1."""
+    study = crossing({"f": ["a", "b"], "g": ["x", "y"]})
+    rows = measured(study, lambda f, g: 2.0 * (f == "b") + 0.5 * (f == "b") * (g == "y"))
+    crossed = rows[rows.arm != "plain"]
+    cells = crossed.arm.str.split("-", expand=True)
+    f, g = (np.where(cells[i] == level, 1.0, -1.0) for i, level in enumerate("by"))
+    design = np.column_stack([np.ones(len(f)), f, g, f * g])
+    _, coefficient, *_ = np.linalg.lstsq(design, crossed.value, rcond=None)[0]
+    (effect, _) = factorial.analyse(study, rows).main
+    assert effect.found.mean == pytest.approx(2 * coefficient)
+
+
 def test_marginal_means_carry_the_interval_over_seeds(whole):
     _, rows, found = whole
     assert [means.factors for means in found.means] == [("f", "g"), ("f", "h"), ("g", "h")]

@@ -288,6 +288,27 @@ def test_the_effective_sample_size(blur, noisy_data):
     assert found["nll"] == pytest.approx(nll, rel=1e-12)
 
 
+@pytest.mark.parametrize(("k", "blur", "few"), [(50, 1.0, False), (9, 1.0, True), (50, 9.0, True)])
+def test_too_few_effective_samples_are_warned_of(k, blur, few):
+    """An exact posterior has all k of them; one that is far too wide loses most of any k."""
+    model = LinearGaussian(blur)
+
+    class Drawn:
+        seed = 0
+        sample = staticmethod(model.draw)
+        progress = staticmethod(lambda what, done, total: None)
+
+    context = Drawn()
+    context.model = model
+    found = {m.name: m for m in Likelihood(k=k, images=4)(context)}
+    weights = matrix(model, model.draw(4), k, Streams(0)).numpy()
+    w = np.exp(weights - weights.max(1, keepdims=True))
+    assert (np.mean(w.sum(1) ** 2 / (w**2).sum(1)) < 10) == few
+    said = f"fewer than 10 effective of {k} importance samples, too few to rank arms by"
+    assert found["nll"].warning == (said if few else "")
+    assert not any(m.warning for name, m in found.items() if name != "nll")
+
+
 def test_one_sample_is_the_elbo(measured):
     found = measured(SmallVAE(2), k=1, images=3)
     assert list(found) == ["nll", "nll/ess", "elbo"]
