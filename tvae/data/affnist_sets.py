@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from filelock import FileLock
 
 from tvae.data import affnist_files, stored
 from tvae.data.full import MNIST
@@ -95,13 +96,17 @@ class AffNIST(Source):
         files = _official(root, variants)
         digest = _digest(files, variants)
         folder = _folder(digest)
-        if not stored.exists(folder):
-            if files is None:
-                self.locate(root)
-                splits = _generate(MNIST.load(root), variants)
-            else:
-                splits = affnist_files.read_splits(files)
-            stored.write(folder, self.name, digest, splits)
+        if stored.exists(folder):
+            return folder
+        if files is None:
+            self.locate(root)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        # of the trials that start together one makes it, which takes minutes, and the others wait
+        with FileLock(folder.parent / f".{folder.name}.lock"):
+            if not stored.exists(folder):
+                official = files and affnist_files.read_splits(files)
+                splits = official or _generate(MNIST.load(root), variants)
+                stored.write(folder, self.name, digest, splits)
         return folder
 
 

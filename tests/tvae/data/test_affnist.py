@@ -6,6 +6,8 @@ a good T look bad; and images must not depend on how the work is cut into chunks
 
 import hashlib
 import json
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -254,6 +256,22 @@ def test_fit_and_test_images_have_variants_of_their_own(official, tmp_path):
     assert data.source("affnist").images(variants={"train": 32, "test": 1}) == {
         "train": 1_600_000, "validation": 10_000, "test": 10_000,
     }  # fmt: skip
+
+
+def test_of_several_who_ask_at_once_one_makes_it(official, tmp_path, monkeypatch):
+    root = lay_out(official, tmp_path / "root", True)
+    made, write = [], stored.write
+
+    def slowly(folder, *rest):
+        made.append(folder)
+        time.sleep(0.5)
+        write(folder, *rest)
+
+    monkeypatch.setattr(stored, "write", slowly)
+    with ThreadPoolExecutor(3) as pool:
+        found = list(pool.map(lambda _: data.load("affnist", root, variants=2), range(3)))
+    assert len(made) == 1
+    assert len({one.digest for one in found}) == 1
 
 
 def test_a_damaged_kept_set_is_noticed_and_made_again(official, tmp_path):
