@@ -20,12 +20,14 @@ def declared(setup: Setup) -> dict[str, tuple[Float | Int | Choice | Factor, Any
     from tvae.trainer import Training
 
     model = setup.config["model"]
+    owner = registry.models.get(model["name"])
     spaces: dict[str, tuple[Space, Mapping[str, Any]]] = {
         "trainer": (Training.space, setup.config["trainer"]),
-        "model": (registry.models.get(model["name"]).space, model),
+        "model": (owner.space, model),
     }
     for option, plugins, reference in parts(model):
-        spaces[f"model.{option}"] = plugins.get(reference["name"]).space, reference
+        plugin = plugins.get(reference["name"])
+        spaces[f"model.{option}"] = owner.part_space(option, plugin), reference
     idle = {f"model.{weight}" for weight in idle_weights(model)}
     return {
         path: (where, values[name])

@@ -78,13 +78,15 @@ class Divergence(nn.Module, ABC):
             pairs, nor a larger T.
         bounded: whether there is a bound that the value stays above however large T, r(z, T) and
             z_1 become; without one descent has no end.
-        space: constructor options worth tuning.
+        space: constructor options worth tuning as coherence.
+        prior_space: and as prior, where p has moments; None: the same.
         choices: what is decided here where the paper is silent, see `registry.Choices`.
     """
 
     pairs: bool = False
     bounded: bool = True
     space: ClassVar[Space] = {}
+    prior_space: ClassVar[Space | None] = None
     choices: ClassVar[Choices] = ()
 
     @abstractmethod
@@ -105,7 +107,7 @@ class Divergence(nn.Module, ABC):
         unless a study says otherwise *(ours)*.
         """
         with torch.device("cpu"):  # models are built on the meta device, too, without numbers
-            return UNIT_SHIFT / self.at_unit_shift(latent_dim)
+            return float(UNIT_SHIFT / self.at_unit_shift(latent_dim))
 
     @abstractmethod
     def forward(

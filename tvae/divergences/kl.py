@@ -35,6 +35,8 @@ class KL(Divergence):
 
     pairs = True
     space: ClassVar[Space] = {"scale": Float(0.05, 1.0, 0.3, log=True)}
+    # against a side with moments there is no Gaussian of ours
+    prior_space: ClassVar[Space | None] = {}
     choices: ClassVar[Choices] = {
         "coherence": (
             "The KL of every sample is that from a Gaussian around r(z, T) of deviation {scale:g}, "

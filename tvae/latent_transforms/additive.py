@@ -22,6 +22,11 @@ class Additive(LatentTransform):
         """(D,)."""
         return (self.latent_dim,)
 
+    @property
+    def unit(self) -> float:
+        """One: what T is long, z moves."""
+        return 1.0
+
     def forward(self, z: Tensor, t: Tensor) -> Tensor:
         """``z + T``, B D."""
         return z + t

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import sqrt
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -29,6 +31,11 @@ class Affine(LatentTransform):
     def parameter_shape(self) -> tuple[int, ...]:
         """(D, D + 1): the rows of [A, b]."""
         return (self.latent_dim, self.latent_dim + 1)
+
+    @property
+    def unit(self) -> float:
+        """One over the root of D + 1: D numbers of A's row and the shift."""
+        return 1 / sqrt(self.latent_dim + 1)
 
     def _act(self, z: Tensor, t: Tensor) -> Tensor:
         generator = functional.pad(t.reshape(-1, *self.parameter_shape), (0, 0, 0, 1))

@@ -11,6 +11,7 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from tvae.registry import Choices
 from tvae.space import Space
@@ -39,6 +40,10 @@ class LatentTransform(nn.Module, ABC):
         reach: for |z| = 1 and every T with |T - T_id|_1 up to this, r(z, T) and r(z, T^-1) are
             finite in float32 (of a form without the claim ``inverse``, r(z, T) alone).
         space: constructor options worth tuning.
+        unit: the size of T at which every form moves latents as far: the T = T_id + unit * e, e
+            standard normal, move z by as much as z is long, to first order, so that
+            ``E |r(z, T_id + a unit e) - r(z, T_id)|^2 = a^2 E |z|^2`` for standard normal z and
+            small a.
         choices: what is decided here where the paper is silent, see `registry.Choices`.
 
     Raises:
@@ -65,6 +70,11 @@ class LatentTransform(nn.Module, ABC):
     def parameter_size(self) -> int:
         """P, the product of `parameter_shape`."""
         return prod(self.parameter_shape)
+
+    @property
+    def unit(self) -> float:
+        """See the class; measured, with the form's weights as they are, unless it knows better."""
+        return measured_unit(self)
 
     @abstractmethod
     def forward(self, z: Tensor, t: Tensor) -> Tensor:
@@ -94,6 +104,23 @@ class LatentTransform(nn.Module, ABC):
     def diagnostics(self, t: Tensor) -> dict[str, Tensor]:
         """Numbers about T that this form wants measured, name -> B; none by default."""
         return {}
+
+
+def measured_unit(form: LatentTransform, samples: int = 1024) -> float:
+    """`LatentTransform.unit` of a form with weights, as they are; 1 where T does nothing.
+
+    By central differences at a = 0.001, in float64, always with the same random numbers.
+    """
+    generator, a = torch.Generator().manual_seed(0), 1e-3
+    weights = {name: value.double() for name, value in form.state_dict().items()}
+    z = torch.randn(samples, form.latent_dim, generator=generator, dtype=torch.float64)
+    e = torch.randn(samples, form.parameter_size, generator=generator, dtype=torch.float64)
+    ahead, behind = (
+        functional_call(form, weights, (z, form.identity().double() + sign * a * e))
+        for sign in (1, -1)
+    )
+    moved = float((ahead - behind).square().sum().sqrt() / (2 * a))
+    return float(z.norm()) / moved if moved else 1.0
 
 
 def condition(blocks: Tensor) -> Tensor:

@@ -53,6 +53,12 @@ class Householder(LatentTransform):
         """``u = v = e_k`` in pair k, P."""
         return self._axes(torch.get_default_dtype(), None).repeat(1, 2, 1).flatten()
 
+    @property
+    def unit(self) -> float:
+        """sqrt(D / (16 pairs (D - 1))): to first order all pairs move z in the planes of e_k."""
+        around = self.latent_dim - 1
+        return (self.latent_dim / (16 * self.pairs * around)) ** 0.5 if around else 1.0
+
     def _axes(self, dtype: torch.dtype, device: torch.device | None) -> Tensor:
         eye = torch.eye(self.latent_dim, dtype=dtype, device=device)
         return eye.repeat(ceil(self.pairs / self.latent_dim), 1)[: self.pairs, None]

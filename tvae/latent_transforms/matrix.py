@@ -56,6 +56,12 @@ class Matrix(LatentTransform):
     def _act(self, a: Tensor, z: Tensor) -> Tensor:
         return exponential_action(a, z.reshape(-1, self.block, 1)).reshape(z.shape)
 
+    @property
+    def unit(self) -> float:
+        """One over the root of b, of (b - 1)/2 where A is skew: the variances in a row of A."""
+        row = (self.block - 1) / 2 if self.skew else self.block
+        return row**-0.5 if row else 1.0
+
     def forward(self, z: Tensor, t: Tensor) -> Tensor:
         """``exp(A) z``, B D."""
         return self._act(self.generator(t), z)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import sqrt
+
 import torch
 from torch import Tensor
 
@@ -24,6 +26,11 @@ class MatrixFree(LatentTransform):
     def parameter_shape(self) -> tuple[int, ...]:
         """(D, D)."""
         return (self.latent_dim, self.latent_dim)
+
+    @property
+    def unit(self) -> float:
+        """One over the root of D."""
+        return 1 / sqrt(self.latent_dim)
 
     def matrix(self, t: Tensor) -> Tensor:
         """``I + A``, B D D."""

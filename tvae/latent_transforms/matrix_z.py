@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import isqrt
+from math import isqrt, sqrt
 from typing import Literal
 
 from torch import Tensor
@@ -56,6 +56,11 @@ class MatrixZ(LatentTransform):
     def parameter_shape(self) -> tuple[int, ...]:
         """(m*m + n*n,) or (m*m,): the generators A and C, flattened."""
         return (self.rows**2 + (self.columns**2 if self.sides == "both" else 0),)
+
+    @property
+    def unit(self) -> float:
+        """One over the root of m + n, the products in a number of A Z + Z C, or of m."""
+        return 1 / sqrt(self.rows + (self.columns if self.sides == "both" else 0))
 
     def _act(self, z: Tensor, t: Tensor) -> Tensor:
         m, n = self.rows, self.columns

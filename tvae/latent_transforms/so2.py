@@ -36,6 +36,11 @@ class SO2(LatentTransform):
         """(D/2,): one angle a plane."""
         return (self.latent_dim // 2,)
 
+    @property
+    def unit(self) -> float:
+        """One: a small angle moves a pair by that times its length."""
+        return 1.0
+
     def forward(self, z: Tensor, t: Tensor) -> Tensor:
         """``(c x - s y, s x + c y)`` of each pair (x, y), c and s the cosine and sine of T_i."""
         cos, sin = t.cos(), t.sin()

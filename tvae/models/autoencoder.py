@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -18,13 +18,14 @@ class Autoencoder(Model):
     """L = sum over the images i of -log p(x_i|z_i) + w_prior D[q_phi(z|x_i), pi].
 
     With x alone and the KL it is the VAE; with the views and the KL the paper's VAE+; with the
-    views and another divergence, or none, its controls.
+    views and another divergence, a part of the priors, or none, its controls.
 
     Args:
         latent_dim: D.
         views: train on (x, x_1, x_2) of T_VAE's own stream instead of x alone.
         prior: the divergence from the standard normal; None: no prior term.
         w_prior: its weight, at least 0, in units of the divergence's default weight.
+        prior_views: ask it of the views, too; False: of x alone, as T_VAE does.
         seed: of the initial weights.
 
     Source: Kingma and Welling 2013; paper, Sec. 3 (VAE+).
@@ -39,12 +40,19 @@ class Autoencoder(Model):
         views: bool = False,
         prior: registry.Reference | None = None,
         w_prior: float = 1.0,
+        prior_views: bool = True,
         seed: int = 0,
     ) -> None:
         super().__init__(latent_dim, seed)
-        self.uses_views = views
+        self.uses_views, self.prior_views = views, prior_views
         self.prior = None if prior is None else registry.divergences.build(prior)
         self.w_prior = weight_of("w_prior", w_prior, self.prior, latent_dim)
+
+    @classmethod
+    def part_space(cls, option: str, plugin: Any) -> Space:
+        """See `Model.part_space`; the prior's other side, N(0, I), has moments."""
+        known = plugin.prior_space if option == "prior" else None
+        return super().part_space(option, plugin) if known is None else known
 
     def objective(self, x: Tensor, views: Views | None, streams: Streams) -> Terms:
         """The loss of one batch; see the class."""
@@ -59,7 +67,7 @@ class Autoencoder(Model):
             noise = streams("prior/divergence")
             prior = [
                 self.prior(q, Side.standard_normal(q.sample, streams), None, noise)
-                for q in posteriors
+                for q in (posteriors if self.prior_views else posteriors[:1])
             ]
             terms["prior"] = self.w_prior * torch.stack(prior).sum()
         return summed(terms)

@@ -142,6 +142,24 @@ class Model(nn.Module, ABC):
             if getattr(self, option, None) is not None and hasattr(self, f"w_{option}")
         }
 
+    @classmethod
+    def part_space(cls, option: str, plugin: Any) -> Space:
+        """Where to search the options of a part: all of its `space`, unless the model knows better.
+
+        Args:
+            option: of `parts`.
+            plugin: the class that it names.
+        """
+        space: Space = plugin.space
+        return space
+
+    def fit(self, images: np.ndarray[Any, Any] | Tensor) -> None:
+        """What a model that is not trained takes from the training images: here nothing.
+
+        Args:
+            images: N S S or N 1 S S; bytes in 0..255 or floats in [0, 1].
+        """
+
     @abstractmethod
     def objective(self, x: Tensor, views: Views | None, streams: Streams) -> Terms:
         """The loss of one batch, term by term.

@@ -5,10 +5,10 @@ Legend: `B` batch, `D` latent size, `P` size of T.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from tvae import registry
 from tvae.divergences._kernels import imq, mmd_squared
@@ -36,15 +36,21 @@ class TVAE(Model):
         view_reconstruction: add -log p(x_1|r(z, T)) - log p(x_2|r(z, T^-1)).
         hidden: width of the hidden layers of q_psi and h_xi.
         hidden_T: width of those of h_xi where it differs; None: `hidden`.
+        T_dim: k, how many numbers h_xi gives: T = T_id + unit U h, h of k numbers, U of P k
+            learned; `unit` is the form's, so that equal h move latents as far in every form. What
+            the views differ by then has to pass through k numbers, whatever the form makes of
+            them. None: T = T_id + h_xi(z_1, z_2) of P numbers, the paper's, which can hold all
+            that the views differ by where P is D or more.
         seed: of the initial weights.
 
     Raises:
-        ValueError: an unknown plugin or option, a negative weight or width.
+        ValueError: an unknown plugin or option, a negative weight or width, a `T_dim` below 1.
 
     Source: paper, Sec. 2; Fig. 1b.
     """
 
     has_T = True
+    unit: Tensor
     space: ClassVar[Space] = {
         "w_coherence": Factor(0.1, 10.0),
         "w_prior": Factor(0.1, 10.0),
@@ -57,7 +63,8 @@ class TVAE(Model):
     }
     choices: ClassVar[registry.Choices] = (
         *Model.choices,
-        "The weights of coherence ({w_coherence:g}) and prior ({w_prior:g}).",
+        "The weights of coherence ({w_coherence:g}) and prior ({w_prior:g}), in units of that at "
+        "which a shift by one standard deviation costs 0.5 nats, as it does by the KL.",
         "h_xi's last layer is scaled by 0.1, so that T starts near the identity.",
     )
 
@@ -74,6 +81,7 @@ class TVAE(Model):
         view_reconstruction: bool = False,
         hidden: int = 1000,
         hidden_T: int | None = None,
+        T_dim: int | None = None,
         seed: int = 0,
     ) -> None:
         super().__init__(latent_dim, seed)
@@ -85,20 +93,40 @@ class TVAE(Model):
             self.prior = registry.divergences.build(prior)
         with self.streams.initialising("q_psi"):
             self.q_psi = PairNetwork(latent_dim, 2 * latent_dim, hidden)
+        if T_dim is not None and T_dim < 1:
+            raise ValueError(f"T_dim must be at least 1, got {T_dim}")
+        outputs = self.r.parameter_size if T_dim is None else T_dim
         with self.streams.initialising("h_xi"):
             # the gain starts T near the identity, where r(z, T) is near z for every form
             width = hidden if hidden_T is None else hidden_T
-            self.h_xi = PairNetwork(latent_dim, self.r.parameter_size, width, gain=0.1)
+            self.h_xi = PairNetwork(latent_dim, outputs, width, gain=0.1)
+        self.U: nn.Parameter | None = None
+        if T_dim is not None:
+            with self.streams.initialising("U"):
+                self.U = nn.Parameter(torch.randn(self.r.parameter_size, T_dim))
+            # kept with the weights: of a form with weights it is what those were at the start
+            self.register_buffer("unit", torch.tensor(self.r.unit))
         self.w_coherence = weight_of("w_coherence", w_coherence, self.coherence, latent_dim)
         self.w_prior = weight_of("w_prior", w_prior, self.prior, latent_dim)
         self.w_prior_T = weight_of("w_prior_T", w_prior_T)
         self.beta = weight_of("beta", beta)
         self.view_reconstruction = view_reconstruction
 
+    @classmethod
+    def part_space(cls, option: str, plugin: Any) -> Space:
+        """See `Model.part_space`; the prior's other side, N(0, I), has moments."""
+        known = plugin.prior_space if option == "prior" else None
+        return super().part_space(option, plugin) if known is None else known
+
     def infer_T(self, z_1: Tensor, z_2: Tensor) -> Tensor:
-        """T = h_xi(z_1, z_2), B P: a sample of the implicit q_xi(T|z_1, z_2) (paper, Eq. 2)."""
-        t: Tensor = self.r.identity().to(z_1) + self.h_xi(z_1, z_2)
-        return t
+        """T, B P: a sample of the implicit q_xi(T|z_1, z_2) (paper, Eq. 2).
+
+        ``T_id + h_xi(z_1, z_2)``, or ``T_id + unit U h_xi(z_1, z_2)`` where its room is limited.
+        """
+        h: Tensor = self.h_xi(z_1, z_2)
+        if self.U is not None:
+            h = self.unit * (h @ self.U.T)
+        return self.r.identity().to(z_1) + h
 
     def infer_z(self, z_1: Tensor, z_2: Tensor) -> tuple[Tensor, Tensor]:
         """(mean, logvar) of q_psi(z|z_1, z_2), each B D."""

@@ -77,10 +77,12 @@ class Contract:
 
     def measured(self, name: str, error: float, limit: float, *, lower: bool = False) -> None:
         """Record a law and assert that it holds."""
-        self.hold([Law(name, float(error), float(limit), lower)])
+        self.hold([Law(name, error, limit, lower)])
 
     def hold(self, laws: Sequence[Law]) -> None:
         """Record laws, all of them, and then assert that they hold."""
+        # numpy's numbers are not plain enough for pytest-xdist to send
+        laws = [Law(n, float(e), float(limit), bool(lower)) for n, e, limit, lower in laws]
         for law in laws:
             self._record(PROPERTY, tuple(law))
         broken = [str(law) for law in laws if not law.holds]

@@ -261,6 +261,19 @@ class LatentTransformContract(Contract):
         lost = sum(int((~out.isfinite()).sum()) for out in outs)
         self.measured(f"overflows within {form.reach:g} of T_id, float32", lost, 0)
 
+    def test_a_unit_of_T_moves_every_form_as_far(self, case: Case) -> None:
+        """Within 10 %; by finite differences, without the form's own `unit`."""
+        form = self.make(case)
+        generator, a = torch.Generator().manual_seed(4), 1e-4
+        z = torch.randn(512, form.latent_dim, generator=generator, dtype=torch.float64)
+        e = torch.randn(512, form.parameter_size, generator=generator, dtype=torch.float64)
+        identity = form.identity().to(z).expand(len(z), -1)
+        with torch.no_grad():
+            moved = form(z, identity + a * form.unit * e) - form(z, identity)
+        far = float(moved.norm() / (a * z.norm()))
+        if far:  # at D = 1 a rotation moves nothing
+            self.measured("a unit of T moves z by |z|", abs(far - 1), 0.1)
+
     def test_state_round_trip(self, small: Case) -> None:
         """A form of other initial weights is the same form with this one's state."""
         form = self.make(small)

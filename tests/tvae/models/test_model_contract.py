@@ -12,11 +12,18 @@ from tvae.testing import ModelContract
 
 PARTS = {"latent_transform": "additive", "coherence": "mmd_joint", "prior": "mmd", "hidden": 8}
 OPTIONS = {
-    "autoencoder": ({}, {"prior": "kl"}, {"prior": "mmd", "views": True}),
+    "autoencoder": (
+        {},
+        {"prior": "kl"},
+        {"prior": "mmd", "views": True},
+        {"prior": "kl", "views": True, "prior_views": False},
+    ),
     "tvae": (
         PARTS,
         {**PARTS, "latent_transform": "matrix", "coherence": "kl", "w_prior_T": 1.0},
         {**PARTS, "latent_transform": "mlp", "view_reconstruction": True},
+        {**PARTS, "latent_transform": "matrix", "T_dim": 2},
+        {**PARTS, "latent_transform": "coupling", "T_dim": 3},
     ),
 }
 
@@ -27,7 +34,7 @@ for _name in models.names():
 
 
 def test_the_specified_models_are_found():
-    assert {"tvae", "autoencoder", "pixels"} <= set(models.names())
+    assert {"tvae", "autoencoder", "pixels", "pca"} <= set(models.names())
 
 
 def test_parts_are_declared():

@@ -297,6 +297,22 @@ def test_with_views_the_autoencoder_sums_over_the_three_images(prior):
     torch.testing.assert_close(found["reconstruction"], t_vae["reconstruction"])
 
 
+def test_the_prior_of_x_alone():
+    """As T_VAE asks it: the views are reconstructed and may say what they like."""
+    one = tvae.build(
+        {"name": "autoencoder", "latent_dim": D, "prior": "kl", "views": True,
+         "prior_views": False}, 3
+    ).double()  # fmt: skip
+    found = one.objective(X, Views(X_1, X_2), Streams(SEED))
+    laws, samples = zip(
+        *(posterior(one, x, f"posterior/{i}") for i, x in enumerate((X, X_1, X_2))), strict=True
+    )
+    expected = kl_divergence(laws[0], Normal(0.0, 1.0)).sum(1).mean()
+    torch.testing.assert_close(found["prior"], expected, rtol=1e-9, atol=0)
+    likelihoods = sum(nll(one, z, x) for z, x in zip(samples, (X, X_1, X_2), strict=True))
+    torch.testing.assert_close(found["reconstruction"], likelihoods, rtol=1e-9, atol=0)
+
+
 @pytest.mark.parametrize(("views", "wanted"), [(False, False), (True, True)])
 def test_who_wants_views(views, wanted):
     built = tvae.build({"name": "autoencoder", "latent_dim": D, "views": views})
@@ -326,6 +342,43 @@ def test_T_is_relative_to_the_forms_identity():
     before = built.infer_T(z_1, z_2)
     built.r.identity = lambda: shift
     torch.testing.assert_close(built.infer_T(z_1, z_2), before + shift)
+
+
+@pytest.mark.parametrize("form", ["additive", "matrix", "matrix_z", "coupling"])
+def test_the_room_of_T(form):
+    """T = T_id + unit U h of k numbers: rank k, h_xi the same for every form, U standard normal.
+
+    At equal h every form then starts by moving z as far, |h| times its length.
+    """
+    built = model(form, T_dim=2, hidden=16)
+    z_1, z_2 = torch.randn(2, 400, D, generator=torch.Generator().manual_seed(0)).double()
+    t = built.infer_T(z_1, z_2).detach() - built.r.identity()
+    assert torch.linalg.matrix_rank(t, rtol=1e-9) == 2
+    h = built.h_xi(z_1, z_2).detach()
+    torch.testing.assert_close(t, float(built.unit) * h @ built.U.detach().T)
+    other = model("additive", T_dim=2, hidden=16)
+    torch.testing.assert_close(h, other.h_xi(z_1, z_2).detach())
+    wide = tvae.build({"name": "tvae", "latent_dim": 100, "latent_transform": form,
+                       "coherence": "kl", "prior": "kl", "hidden": 8, "T_dim": 30})  # fmt: skip
+    assert float(wide.U.detach().std()) == pytest.approx(1, abs=0.05)
+    small = 1e-3 * torch.randn(400, 30, generator=torch.Generator().manual_seed(1))
+    z = torch.randn(400, 100, generator=torch.Generator().manual_seed(2))
+    with torch.no_grad():
+        moved = wide.r(z, wide.unit * small @ wide.U.T)
+        far = float((moved - z).norm() / z.norm() / small.norm(dim=1).square().mean().sqrt())
+    assert far == pytest.approx(1, abs=0.15)
+
+
+def test_the_gradient_of_U_is_not_its_form_s():
+    """It gets one, and T_dim: null has neither U nor unit, as the paper."""
+    limited = model("matrix", T_dim=2)
+    limited.objective(X, Views(X_1, X_2), Streams(SEED))["loss"].backward()
+    assert limited.U.grad.abs().sum() > 0
+    free = model("matrix")
+    assert free.U is None
+    assert not {"U", "unit"} & set(free.state_dict())
+    with pytest.raises(ValueError, match="T_dim must be at least 1, got 0"):
+        model(T_dim=0)
 
 
 @pytest.mark.parametrize("option", ["w_coherence", "w_prior", "w_prior_T", "beta"])
