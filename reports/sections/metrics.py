@@ -80,7 +80,7 @@ def metrics(
 ) -> Table:
     """Every arm, a row each, and every metric on test data, a column each.
 
-    A name of more than two parts, such as ``T/r2_linear/angle``, is a detail of the metric that its
+    A name of more than two parts, such as ``T/r2/angle``, is a detail of the metric that its
     first two parts name; details have a table of their own.
 
     A cell has the mean over seeds and half the width of its t interval at the study's level, and n

@@ -1,4 +1,4 @@
-"""The latent transformation: residuals of its laws, and maps of T."""
+"""The latent transformation: whether T acts, residuals of its laws, and maps of T."""
 
 from __future__ import annotations
 
@@ -6,16 +6,31 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from reports.cells import Cell, Table, means_by_arm, measure
 from reports.files import Pictures
 from reports.manifest import StudyEntry
 from reports.pen import INK, Figure, annotated, chart, room, small_multiples, svg
 from reports.report import Report, Section
 from reports.rows import alike, confirmed
 from reports.study import few
-from reports.words import number, short, stacked, two_lines
+from reports.words import ARROWS, number, short, stacked, two_lines
 
 if TYPE_CHECKING:
     import pandas as pd
+
+ACTS = (
+    "act/mrr",
+    "act/hit1",
+    "act/skill",
+    "act/gain",
+    "act/composition",
+    "act_inverse/mrr",
+    "act_pixels/mrr",
+    "act_difference/mrr",
+    "T/r2",
+    "T/ceiling",
+)
+"""What is asked of T, and what stands beside it."""
 
 LAWS = (
     "algebra/inverse",
@@ -29,13 +44,47 @@ LAWS = (
 def section(report: Report) -> Section | None:
     """What T does to a latent; None where no arm has one that was looked at."""
     laws, maps = algebra(report.study, report.rows), t_maps(report.study, report.pictures)
-    if not (laws or maps):
+    acting = acts(report.study, report.rows)
+    if not (laws or maps or acting.rows):
         return None
     return Section(
         "transformations",
         "Latent transformation",
-        {"algebra": laws, "t_maps": maps, "seed": report.seed},
+        {"acts": acting, "algebra": laws, "t_maps": maps, "seed": report.seed},
     )
+
+
+def acts(study: StudyEntry, rows: pd.DataFrame) -> Table:
+    """What T does to other images, for every arm with a T, and what chance gives; see `ACTS`.
+
+    No rows where nothing of the kind was measured. Nothing is in bold: only declared contrasts are
+    tests.
+    """
+    measured = alike(confirmed(rows))
+    found = measured[measured.metric.isin(ACTS) & np.isfinite(measured.value)]
+    chance = measured.set_index("metric").value
+    having = [
+        arm for arm in study["arms"] if ((found.arm == arm) & (found.metric == ACTS[0])).any()
+    ]
+    if not having:
+        return Table((), ())
+    columns = [[Cell("arm"), *(Cell(arm) for arm in having), Cell("chance", kind="reference")]]
+    for metric, group in found.groupby("metric", sort=False):
+        by_arm = means_by_arm(study, group)
+        guess = chance[chance.index == f"act/{metric.split('/')[-1]}/chance"].mean()
+        guess = None if metric == ACTS[-1] else 0.0 if np.isnan(guess) else guess
+        columns.append(
+            [
+                Cell(
+                    f"{metric} {ARROWS.get(group.direction.iloc[0], '')}".strip(),
+                    group.unit.iloc[0],
+                ),
+                *(by_arm[arm] for arm in having),
+                measure(guess, kind="reference"),
+            ]
+        )
+    header, *lines = zip(*columns, strict=True)
+    return Table(header, tuple(lines))
 
 
 def algebra(study: StudyEntry, rows: pd.DataFrame) -> Figure | None:

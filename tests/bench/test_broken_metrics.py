@@ -52,7 +52,7 @@ def folder(tmp_path, monkeypatch):
     before = dict(registry._FILES)
     yield tmp_path
     for module in registry._FILES.values():
-        if module.__name__ == "plugin_moody":
+        if module.__name__ in ("plugin_moody", "plugin_exploding"):
             sys.modules.pop(module.__name__, None)
     registry._FILES.clear()
     registry._FILES.update(before)
@@ -110,3 +110,32 @@ def test_what_broke_is_measured_again_and_what_is_infinite_diverged(folder):
     found = rows.load(ran.store).set_index(["metric", "arm"]).value
     assert found["moody"].to_dict() == {"vae": 1.0, "additive": 1.0}
     assert found["aside"].isna().all(), "infinite, but neither side of it is better: n/a"
+
+
+EXPLODING = '''
+"""A model that trains, and of which no embedding is a number."""
+
+import torch
+
+from tvae.models.autoencoder import Autoencoder
+
+
+class Exploding(Autoencoder):
+    """Its loss is finite, its encoder has exploded."""
+
+    def embed(self, images, batch_size=1000):
+        return super().embed(images, batch_size) / 0
+'''
+
+
+def test_an_exploded_encoder_diverged_and_has_no_accuracy(folder):
+    """Not an accuracy of 0, which would be averaged with others."""
+    (folder / "exploding.py").write_text(EXPLODING)
+    arm = {"summary": "explodes", "model": {"name": "exploding", "prior": "kl"}}
+    write(folder, metrics={"knn": {"k": 1}, "likelihood": {"k": 2, "images": 4}}, seeds=1,
+          family="rotation", arms={**TINY["arms"], "exploding": arm})  # fmt: skip
+    ran = bench(folder, "study=tiny.yaml", "plugins=exploding.py", "tracking.enabled=false")
+    (entry,) = (t for t in manifests.load(ran.store)["trials"] if t["arm"] == "exploding")
+    assert (entry["status"], entry["reason"]) == ("diverged", "E of x is not finite")
+    assert "exploding" not in set(rows.load(ran.store).arm)
+    assert "1 diverged" in ran.out

@@ -32,7 +32,7 @@ METRICS = (
     ("knn/affnist", "knn", "accuracy", "higher"),
     ("knn/fashion_mnist", "knn", "accuracy", "higher"),
     ("nll", "likelihood", "nats", "lower"),
-    ("T/r2_linear", "probe", "R^2", "higher"),
+    ("T/r2", "probe", "R^2", "higher"),
 )
 """Of each value its name, the metric that gives it, its unit and direction."""
 WORLD = World({name: name[0] * 16 for name in ("affnist", "fashion_mnist", "mnist")}, "2.0", "cpu")
@@ -175,7 +175,7 @@ def study(tmp_path):
                 "primary": contrast(names["new"], names["old"], "knn/affnist"),
                 "secondary": {
                     "contrasts": [[names["new"], names["plain"]]],
-                    "metrics": {"nll": 0.01, "T/r2_linear": 0.01},
+                    "metrics": {"nll": 0.01, "T/r2": 0.01},
                 },
             } | (declared or {}),
         )  # fmt: skip
@@ -187,7 +187,7 @@ def study(tmp_path):
             found = [measured("cost/parameters", 1000 + 500 * rank, "cost", "count", "none")]
             for metric, *how in METRICS:
                 value = 0.5 - 0.1 * rank + 0.02 * trial.seed + rng.normal(0, 0.005)
-                lacks = metric == "T/r2_linear" and trial.role != "arm"
+                lacks = metric == "T/r2" and trial.role != "arm"
                 found.append(measured(metric, None if lacks else value, *how))
             if fail == "all" or (arm, trial.seed) in fail:
                 return Result("diverged", "loss is nan")

@@ -34,7 +34,7 @@ def alts_of(folder):
 
 
 def test_the_page_is_whole_and_needs_nothing_else(study):
-    folder = study(secondary=[contrast("new", "plain", "T/r2_linear")])
+    folder = study(secondary=[contrast("new", "plain", "T/r2")])
     page = page_of(folder)
     for part in (
         "Is the new form better?",
@@ -43,7 +43,7 @@ def test_the_page_is_whole_and_needs_nothing_else(study):
         "What this does not show",
         "new has 1,000 parameters and old 1,500",
         "cannot go below 0.25",
-        "T/r2_linear does not apply to plain",
+        "T/r2 does not apply to plain",
         "Every trial ended as planned",
         "Data: small data sets here",
         "python -m bench.run study=study",

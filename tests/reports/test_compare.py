@@ -60,7 +60,7 @@ def fingerprint(folder, metric):
 
 def test_values_measured_otherwise_stand_apart(two):
     folders = two(
-        remeasure=lambda frame: frame[frame.metric != "T/r2_linear"].assign(
+        remeasure=lambda frame: frame[frame.metric != "T/r2"].assign(
             fingerprint=frame.fingerprint.where(frame.metric != "nll", "elsewhere")
         )
     )
@@ -68,7 +68,7 @@ def test_values_measured_otherwise_stand_apart(two):
     assert "Measured otherwise" in text
     table = text.split("Measured otherwise")[1].split("What differs")[0]
     assert f"{fingerprint(folders[0], 'nll')} (nats)elsewhere (nats)" in table
-    assert f"{fingerprint(folders[0], 'T/r2_linear')} (R^2)not measured" in table
+    assert f"{fingerprint(folders[0], 'T/r2')} (R^2)not measured" in table
     assert "knn/affnist" not in table
     above = text.split("Arms by metrics and studies")[1].split("Measured otherwise")[0]
     assert "nll" not in above

@@ -35,7 +35,7 @@ def length(v: Tensor) -> Tensor:
 
 
 class Algebra(Metric):
-    """Residuals of the laws of a transformation group, ratios of at least 0, lower is better.
+    """Residuals of the laws of a transformation group, ratios of at least 0: descriptions.
 
     T_f = h_xi(E(f(x)), E(f^-1(x))), T_g likewise of a second draw g; E averages over the images.
 
@@ -50,6 +50,10 @@ class Algebra(Metric):
       for differences by construction: their residuals would be 0.)
     - ``algebra/DIAGNOSTIC``: the median of each number that the form wants measured, such as the
       condition number of its matrix.
+
+    No side of them is better: the first two are true by construction of exact forms, the third of a
+    T that is always the identity, and the last falls for whoever predicts the mean of E(g(f(x))).
+    Whether T acts as the group does is for ``act/composition`` to say.
 
     Args:
         images: held-out images, at least 2.
@@ -67,7 +71,7 @@ class Algebra(Metric):
 
     def directions(self, labels: Sequence[str]) -> dict[str, Direction]:
         """What is measured, and which way is better."""
-        return dict.fromkeys(NAMES, "lower")
+        return dict.fromkeys(NAMES, "none")
 
     @torch.no_grad()
     def __call__(self, context: Context) -> list[Measurement]:
@@ -79,7 +83,7 @@ class Algebra(Metric):
             if infers_T(model) and t is not None:
                 diagnostics = model.r.diagnostics(t)
         return [
-            *(Measurement(name, value, "ratio", "lower") for name, value in values.items()),
+            *(Measurement(name, value, "ratio", "none") for name, value in values.items()),
             *(
                 Measurement(f"algebra/{name}", float(each.median()), "median", "none")
                 for name, each in diagnostics.items()

@@ -41,6 +41,10 @@ CHUNK = 1000
 """Images that are embedded at once."""
 
 
+class Exploded(ArithmeticError):
+    """What a model makes of images, or a measurement of it, is not finite."""
+
+
 @dataclass(frozen=True)
 class Measurement:
     """One number.
@@ -155,15 +159,34 @@ class Context:
         split: Split = getattr(self.datasets[label], self.split)
         return split
 
+    def embed(self, name: str, images: Tensor) -> Tensor:
+        """E of images, N D on the CPU.
+
+        Args:
+            name: of the images, for an error.
+            images: N 1 S S.
+
+        Raises:
+            Exploded: it is not finite: the encoder has diverged, and no number of it means a thing.
+        """
+        found = self.model.embed(images)
+        if not found.isfinite().all():
+            raise Exploded(f"E of {name} is not finite")
+        return found
+
     def embeddings(self, label: str, split: str) -> np.ndarray:
-        """E(x) of a whole split, N D on the CPU, computed once."""
+        """E(x) of a whole split, N D on the CPU, computed once.
+
+        Raises:
+            Exploded: see `embed`.
+        """
         if (label, split) not in self._embeddings:
             images = getattr(self.datasets[label], split).images
             size = images.shape[-1] if self.protocol == "native" else 28
             count, found = len(images), torch.empty(0, 0)
             for start in range(0, max(1, count), CHUNK):
                 x = as_input(images[start : start + CHUNK], size, self.protocol)
-                part = self.model.embed(x)
+                part = self.embed(label, x)
                 if not start:  # written in place: parts and whole together would be twice as large
                     found = part.new_empty(count, part.shape[1])
                 found[start : start + len(part)] = part
@@ -179,17 +202,32 @@ class Context:
         """At most `n` held-out images of the own data, chosen by the seed: N 1 S S in [0, 1]."""
         return as_input(self.own.images[self._chosen(n)], 28, "native").to(self.device)
 
+    def parted(self, n: int) -> tuple[Tensor, Tensor]:
+        """`sample`, of at most half of the images, and the others, each in a fixed order."""
+        count = len(self.own)
+        chosen, size = self._chosen(count), min(n, count // 2)
+        x, rest = (
+            as_input(self.own.images[part], 28, "native").to(self.device)
+            for part in (chosen[:size], chosen[size:])
+        )
+        return x, rest
+
     def labels(self, n: int) -> Tensor:
         """The labels of the images of `sample`, N, int64."""
         return torch.from_numpy(self.own.labels[self._chosen(n)]).to(self.device)
 
     @torch.no_grad()
     def probe(self, n: int) -> Probe:
-        """`sample` with views, latents and T, computed once for each `n`."""
+        """`sample` with views, latents and T, computed once for each `n`.
+
+        Raises:
+            Exploded: see `embed`.
+        """
         if n not in self._probes:
             x = self.sample(n)
             x_1, x_2, parameters = self.family.views(x, Streams(self.seed)("evaluation/views"))
-            e, e_1, e_2 = (self.model.embed(image).to(self.device) for image in (x, x_1, x_2))
+            named = {"x": x, "x_1": x_1, "x_2": x_2}
+            e, e_1, e_2 = (self.embed(*image).to(self.device) for image in named.items())
             t = self.model.infer_T(e_1, e_2) if infers_T(self.model) else None
             self._probes[n] = Probe(x, x_1, x_2, parameters, e, e_1, e_2, t)
         return self._probes[n]

@@ -19,13 +19,14 @@ from tvae.models.base import infers_T
 
 
 class Equivariance(Metric):
-    """``equivariance`` = E ||r(E(x),T_x) - E(f(x))||^2 / E ||E(f(x)) - E(x)||^2, lower is better.
+    """``equivariance`` = E ||r(E(x),T_x) - E(f(x))||^2 / E ||E(f(x)) - E(x)||^2.
 
     T_x = h_xi(E(f(x)), E(f^-1(x))). A ratio, at least 0; 0: applying T_x to the latent is the same
     as encoding the transformed image; 1: no better than doing nothing. There is no reference
     without T: the latent difference gives E(x) + E(f(x)) - E(x), which is E(f(x)), hence 0 for any
-    encoder; so would a T that copies it. Whether T means the same for another image is what
-    ``transfer`` asks.
+    encoder; so would a T that copies it, and a map of E(x) to the mean of E(f(x)), which never sees
+    f, is below 1: a description, of which no side is better. Whether T means the same for another
+    image is what ``act`` asks.
 
     Args:
         images: held-out images, at least 2.
@@ -40,7 +41,7 @@ class Equivariance(Metric):
 
     def directions(self, labels: Sequence[str]) -> dict[str, Direction]:
         """What is measured, and which way is better."""
-        return {"equivariance": "lower"}
+        return {"equivariance": "none"}
 
     @torch.no_grad()
     def __call__(self, context: Context) -> list[Measurement]:
@@ -51,4 +52,4 @@ class Equivariance(Metric):
             assert probe.t is not None
             error = (model.r(probe.e, probe.t) - probe.e_1).square().sum()
             value = float(error / (probe.e_1 - probe.e).square().sum())
-        return [Measurement("equivariance", value, "ratio", "lower")]
+        return [Measurement("equivariance", value, "ratio", "none")]

@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 import torch
 
-from tvae.evaluation._neighbours import Progress, correct, finite, nearest, nothing
+from tvae.evaluation._neighbours import Progress, correct, nearest, nothing
 from tvae.evaluation.base import (
     Context,
     Direction,
@@ -42,8 +42,7 @@ class KNN(Metric):
     Fitted on each data set's train embeddings, tested on its held-out ones; Euclidean distance,
     uniform votes, a tie of votes goes to the smallest label. ``knn_standardised/...`` first gives
     each latent dimension deviation 1 on the train embeddings. The neighbours are exact, see
-    `tvae.evaluation._neighbours`. 0 where an embedding is not finite: an exploded encoder tells no
-    class from another.
+    `tvae.evaluation._neighbours`.
 
     Args:
         k: neighbours, at least 1 (5 is ours) and at most the train images.
@@ -114,11 +113,9 @@ class KNN(Metric):
             progress: called with (done, total) now and then.
 
         Raises:
-            ValueError: fewer than k train points, or no test point.
+            ValueError: fewer than k train points, no test point, or one that is not finite.
         """
         points, others = (torch.from_numpy(p).to(device) for p in (train, test))
-        if not (finite(points) and finite(others)):
-            return np.zeros(len(test), dtype=bool)
         weights = torch.from_numpy(1 / deviations(train)) if standardise else None
         (neighbours,) = nearest(points, others, self.k, weights=weights, progress=progress)
         return correct(neighbours, y_train, y_test)

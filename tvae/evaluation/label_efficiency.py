@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tvae.evaluation._neighbours import accuracy, finite, nearest
+from tvae.evaluation._neighbours import accuracy, nearest
 from tvae.evaluation.base import (
     Context,
     Direction,
@@ -35,8 +35,7 @@ class LabelEfficiency(Metric):
     sampling without replacement, not balanced by class, so that of 10 labels some classes may
     have none; larger sets hold the smaller ones of their draw (ours; the paper says "a small set
     of labelled samples"). The orders come from a stream of their own for each data set: every
-    model of a seed gets the same sets. The neighbours are exact. 0 where an embedding is not
-    finite.
+    model of a seed gets the same sets. The neighbours are exact.
 
     Args:
         k: neighbours, at least 1 (5 is ours).
@@ -86,20 +85,19 @@ class LabelEfficiency(Metric):
         sizes = self.sizes(len(train))
         name = f"label_efficiency/{label}"
         means = np.zeros(len(sizes))
-        if finite(train) and finite(test):
-            y_train, y_test = context.datasets[label].train.labels, context.held_out(label).labels
-            orders = Streams(context.seed)(f"evaluation/labelled/{label}")
-            for draw in range(self.draws):
-                order = torch.randperm(len(train), generator=orders)[: sizes[-1]]
-                means += self.accuracies(
-                    train[order.to(train.device)],
-                    test,
-                    y_train[order.numpy()],
-                    y_test,
-                    sizes,
-                    _share(context, name, draw, self.draws),
-                )
-            means /= self.draws
+        y_train, y_test = context.datasets[label].train.labels, context.held_out(label).labels
+        orders = Streams(context.seed)(f"evaluation/labelled/{label}")
+        for draw in range(self.draws):
+            order = torch.randperm(len(train), generator=orders)[: sizes[-1]]
+            means += self.accuracies(
+                train[order.to(train.device)],
+                test,
+                y_train[order.numpy()],
+                y_test,
+                sizes,
+                _share(context, name, draw, self.draws),
+            )
+        means /= self.draws
         return [
             Measurement(name, mean_over_log(sizes, means), "accuracy", "higher"),
             *(

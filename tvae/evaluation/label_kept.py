@@ -27,7 +27,8 @@ class LabelKept(Metric):
     """Share of images that a frozen classifier gives their own label, in [0, 1].
 
     - ``transfer/label_kept``: of the swapped images G(r(E(x'), T_x)), x' another image than the x
-      that T_x is inferred from, against the label of x'; higher is better.
+      that T_x is inferred from, against the label of x': a description, since a T that does nothing
+      keeps the label best.
     - ``transfer_difference/label_kept``: of G(E(x') + E(f(x)) - E(x)), the reference without T.
     - ``label_kept/none``: of G(E(x')), T the identity: what decoding alone keeps; higher is better.
     - ``label_kept/truth``: of the true f(x'): about the most that can be expected. No model is in
@@ -59,8 +60,13 @@ class LabelKept(Metric):
 
     def directions(self, labels: Sequence[str]) -> dict[str, Direction]:
         """What is measured, and which way is better."""
-        out: dict[str, Direction] = dict.fromkeys([*KEPT, "label_kept/none"], "higher")
-        return {**out, "label_kept/truth": "none", "label_kept/classifier": "none"}
+        out: dict[str, Direction] = dict.fromkeys(KEPT, "none")
+        return {
+            **out,
+            "label_kept/none": "higher",
+            "label_kept/truth": "none",
+            "label_kept/classifier": "none",
+        }
 
     @torch.no_grad()
     def __call__(self, context: Context) -> list[Measurement]:

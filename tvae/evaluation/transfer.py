@@ -52,13 +52,16 @@ def generated(model: Model, z: Tensor) -> Tensor:
 
 
 class Transfer(Metric):
-    """Squared pixel error of G(r(E(x'), T_x)) against f(x'), summed over pixels, lower is better.
+    """Squared pixel error of G(r(E(x'), T_x)) against f(x'), summed over pixels: descriptions.
 
     T_x = h_xi(E(x_1), E(x_2)) from x's views, f the transformation that made x_1 = f(x).
     ``own``: x' = x, the floor. ``swapped``: x' is another image. ``none``: another image, T the
-    identity. ``ratio`` = swapped / none: below 1, T carries the transformation to other images.
+    identity. ``ratio`` = swapped / none.
     The rows ``transfer_difference/...`` do the same without T, for any encoder: E(x') plus the
     latent difference E(f(x)) - E(x).
+
+    No side of them is better: whoever predicts the mean over f makes small squared errors. A linear
+    map of E(x') that never sees f has a ratio below 1. Whether T acts is for ``act`` to say.
 
     Args:
         images: held-out images, at least 2.
@@ -77,7 +80,7 @@ class Transfer(Metric):
 
     def directions(self, labels: Sequence[str]) -> dict[str, Direction]:
         """What is measured, and which way is better."""
-        return dict.fromkeys((f"{kind}/{name}" for kind in KINDS for name in NAMES), "lower")
+        return dict.fromkeys((f"{kind}/{name}" for kind in KINDS for name in NAMES), "none")
 
     @torch.no_grad()
     def __call__(self, context: Context) -> list[Measurement]:
@@ -87,7 +90,7 @@ class Transfer(Metric):
             values |= self.errors(context)
         return [
             Measurement(
-                name, value, "ratio" if name.endswith("ratio") else "squared pixels", "lower"
+                name, value, "ratio" if name.endswith("ratio") else "squared pixels", "none"
             )
             for name, value in values.items()
         ]

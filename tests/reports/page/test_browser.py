@@ -101,7 +101,7 @@ def test_nothing_that_is_data_runs_or_asks(study, browse, attack):
     manifest["environment"][attack] = attack
     (folder / "manifest.json").write_text(json.dumps(manifest))
     frame = load(folder)[1]
-    frame["metric"] = frame.metric.where(frame.metric != "T/r2_linear", attack)
+    frame["metric"] = frame.metric.where(frame.metric != "T/r2", attack)
     frame.to_parquet(folder / "rows.parquet")
     dom, asked = browse(build.build(folder).path)
     assert title(dom) == f"{attack}: report"
@@ -147,7 +147,7 @@ const say = (name, value) => said.push([name, value]);
   say("down", [column(0), head("knn/affnist").getAttribute("aria-sort"), status()]);
   head("knn/affnist").querySelector("button").click();
   say("up", [column(0), head("knn/affnist").getAttribute("aria-sort")]);
-  head("T/r2_linear").querySelector("button").click();
+  head("T/r2").querySelector("button").click();
   say("gaps last", [column(0), head("knn/affnist").getAttribute("aria-sort")]);
   head("arm").querySelector("button").click();
   say("by name", column(0));

@@ -153,7 +153,7 @@ def test_nothing_is_claimed_of_noise_more_often_than_the_level_says(monkeypatch)
     monkeypatch.setattr(verdicts, "bootstrap", lambda d, level: None)
     monkeypatch.setattr(verdicts, "detectable", lambda n, deviation, level: None)
     monkeypatch.setattr(verdicts, "seeds_needed", lambda *given: None)
-    study, wrong, studies = crossing({"f": ["a", "b"], "g": ["x", "y", "z"]}), 0, 80
+    study, wrong, studies = crossing({"f": ["a", "b"], "g": ["x", "y", "z"]}), 0, 60
     study["primary"]["equivalence"] = 0.0
     for seed in range(studies):
         found = factorial.analyse(study, measured(study, noise=1.0, seed=seed))

@@ -8,7 +8,7 @@ import torch
 
 from tvae.data import Dataset, Split
 from tvae.data.inputs import as_input
-from tvae.evaluation.base import Context
+from tvae.evaluation.base import Context, Exploded
 from tvae.families.rotation import Rotation
 
 
@@ -32,6 +32,26 @@ def test_a_sample_is_distinct_images_of_the_split(context, noisy_data):
     everything = context().sample(10_000)
     assert len(everything) == len(pool)
     assert torch.equal(everything[:10], x), "a smaller sample is part of a larger one"
+
+
+def test_the_images_are_parted(context, noisy_data):
+    shared = context()
+    x, rest = shared.parted(10)
+    assert torch.equal(x, shared.sample(10))
+    both = torch.cat([x, rest])
+    assert torch.equal(both, shared.sample(10_000))
+    assert len(shared.parted(10_000)[0]) == len(noisy_data.test) // 2
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_an_exploded_encoder_ends_the_measuring(context, bad):
+    shared = context()
+    with torch.no_grad():
+        shared.model.encoder.layers[-1].bias[0] = bad
+    with pytest.raises(Exploded, match="E of noise is not finite"):
+        shared.embeddings("noise", "test")
+    with pytest.raises(Exploded, match="E of x is not finite"):
+        shared.probe(9)
 
 
 def test_labels_are_those_of_the_sample(context, noisy_data):

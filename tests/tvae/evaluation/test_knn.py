@@ -48,14 +48,6 @@ def test_the_default_is_scikit_learns():
     assert KNN().correct(TRAIN, TEST, Y_TRAIN, Y_TEST).mean() == pytest.approx(theirs)
 
 
-@pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_embeddings_that_are_not_finite_classify_nothing(bad):
-    broken = TRAIN.copy()
-    broken[3, 1] = bad
-    assert KNN().correct(broken, TEST, Y_TRAIN, Y_TEST).mean() == 0
-    assert KNN().correct(TRAIN, broken, Y_TRAIN, Y_TRAIN).mean() == 0
-
-
 class Given:
     """A context whose embeddings are given."""
 

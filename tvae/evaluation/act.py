@@ -1,0 +1,378 @@
+"""Whether T acts: does r(E(x'), T_x) go where E(f(x')) is, x' another image than T_x's own?
+
+Legend: `N` images x', `K` transformations of each, `M` other images, on which references are
+fitted, `D` latent size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tvae.evaluation.base import (
+    Context,
+    Direction,
+    Measurement,
+    Metric,
+    at_least,
+)
+from tvae.families.base import Parameters
+from tvae.models.base import Model, infers_T
+from tvae.streams import Streams
+
+ALPHAS = tuple(10.0**power for power in range(-3, 5))
+"""Penalties of the ridge regressions, on standardised inputs, to choose from."""
+
+SHUFFLES = 8
+"""T of how many other images make the reference that uses T and does not know f."""
+
+Move = Callable[[Tensor, int], Tensor]
+"""(latents of x', one per x; shift) -> where the T of the image `shift` further on moves them."""
+
+
+def chances(query: Tensor, candidates: Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """(reciprocal rank, share of first places) of the first candidate by distance from the query.
+
+    Where others are as near, the mean over the orders in which they could stand: who cannot tell
+    candidates apart gets what chance gives, H_K/K and 1/K. So does who is not finite.
+
+    Args:
+        query: N D.
+        candidates: N K D; the first is the right one.
+    """
+    far = (candidates.double() - query.double()[:, None]).square().sum(2)
+    far = torch.where(far.isfinite().all(1, keepdim=True), far, 0.0)
+    nearer = (far < far[:, :1]).sum(1).cpu().numpy()
+    equal = (far == far[:, :1]).sum(1).cpu().numpy()
+    harmonic = np.concatenate([[0.0], np.cumsum(1 / np.arange(1, far.shape[1] + 1))])
+    return (harmonic[nearer + equal] - harmonic[nearer]) / equal, (nearer == 0) / equal
+
+
+def skill(error: float, *blind: float) -> float:
+    """1 - error / the least of the errors of what is T-blind; 0 where nothing can be told.
+
+    That is where the blind make no error, or where the error is not finite.
+    """
+    least = min((each for each in blind if np.isfinite(each)), default=0.0)
+    return 1 - error / least if np.isfinite(error) and least > 0 else 0.0
+
+
+def others(n: int) -> range:
+    """By how many of n images to go on for a T that does not know f, at most `SHUFFLES` ways.
+
+    Not by 0, which is f's own T, nor by 1: that one is inferred from x' itself.
+    """
+    return range(2, min(2 + SHUFFLES, n))
+
+
+def mean_square(found: Tensor, true: Tensor) -> float:
+    """Squared distance, mean over the images."""
+    return float((found.double() - true.double()).square().flatten(1).sum(1).mean())
+
+
+def ridge(inputs: Tensor, outputs: Tensor, new: Tensor) -> Tensor:
+    """A ridge regression from `inputs` (M A) to `outputs` (M B), at `new` (N A): N B in float64.
+
+    The penalty, one for all outputs, is chosen from `ALPHAS` by leave-one-out cross-validation. NaN
+    where something is not finite.
+    """
+    from sklearn.linear_model import RidgeCV
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    x, y, at = (tensor.double().flatten(1).cpu().numpy() for tensor in (inputs, outputs, new))
+    if not all(np.isfinite(values).all() for values in (x, y, at)):
+        return torch.full((len(at), y.shape[1]), torch.nan, dtype=torch.float64)
+    fitted = make_pipeline(StandardScaler(), RidgeCV(ALPHAS)).fit(x, y)
+    return torch.from_numpy(fitted.predict(at).reshape(len(at), y.shape[1]))
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Images x, transformations f of them, and the images x' that these are carried over to.
+
+    Attributes:
+        x: n 1 S S, in whose rows T is inferred.
+        parameters: of f, one per image.
+        e: E(x), n D, as the others.
+        e_1: E(f(x)).
+        e_2: E(f^-1(x)), the second view's.
+        to: x', the image after x, n 1 S S.
+        e_to: E(x').
+        true: f(x').
+        e_true: E(f(x')).
+        e_back: E(f^-1(x')).
+    """
+
+    x: Tensor
+    parameters: Parameters
+    e: Tensor
+    e_1: Tensor
+    e_2: Tensor
+    to: Tensor
+    e_to: Tensor
+    true: Tensor
+    e_true: Tensor
+    e_back: Tensor
+
+    @staticmethod
+    def of(context: Context, x: Tensor, parameters: Parameters) -> Scene:
+        """The scene of images and of transformations, one each."""
+        family, model = context.family, context.model
+
+        def embed(images: Tensor) -> Tensor:
+            return model.embed(images).to(x.device)
+
+        back, to = family.invert(parameters), x.roll(-1, 0)
+        true = family.apply(to, parameters)
+        e = embed(x)
+        return Scene(
+            x=x,
+            parameters=parameters,
+            e=e,
+            e_1=embed(family.apply(x, parameters)),
+            e_2=embed(family.apply(x, back)),
+            to=to,
+            e_to=e.roll(-1, 0),
+            true=true,
+            e_true=embed(true),
+            e_back=embed(family.apply(to, back)),
+        )
+
+    def by_T(self, model: Model) -> Move | None:
+        """r(., T_x); None for a model without T."""
+        if not infers_T(model):
+            return None
+        t, r = model.infer_T(self.e_1, self.e_2), model.r
+        return lambda z, shift: r(z, t.roll(-shift, 0))
+
+    def by_T_back(self, model: Model, *, invertible: bool) -> Move | None:
+        """r(., T_x^-1), or r(., T_2) of the relaxed form (paper, Sec. 4)."""
+        if not infers_T(model):
+            return None
+        r = model.r
+        if invertible and "inverse" in r.claims:
+            t = model.infer_T(self.e_1, self.e_2)
+            return lambda z, shift: r.inverse(z, t.roll(-shift, 0))
+        t = model.infer_T(self.e_2, self.e_1)
+        return lambda z, shift: r(z, t.roll(-shift, 0))
+
+    def by_difference(self) -> Move:
+        """Where E(f(x)) - E(x) moves z, of any encoder."""
+        moved = self.e_1 - self.e
+        return lambda z, shift: z + moved.roll(-shift, 0)
+
+
+class Act(Metric):
+    """Whether T, inferred from x, does to another image x' what f does; higher is better.
+
+    x' is another held-out image than the x whose views T_x was inferred from, f is x's
+    transformation. What does not know f, or does not use T, scores chance.
+
+    - ``act/mrr``, ``act/hit1``: among K transformations of the same x', f and K - 1 others drawn
+      from the family, the rank of E(f(x')) by distance from r(E(x'), T_x): mean reciprocal rank and
+      share of first places. Ties, and whatever is not finite, count as the mean over their orders.
+      All K are exchangeable for whoever does not know f: chance is H_K/K (0.180 of 20) and 1/K.
+    - ``act/skill`` = 1 - err(T) / err(blind), err the mean squared distance from E(f(x')): 0: T
+      adds nothing; 1: perfect; below 0: worse than ignoring T. Blind is the better of a ridge
+      regression from E(x') to E(f(x')), fitted on other images, and of the mean of r(E(x'), T)
+      over the T of other images, so that no form that ignores its T is above 0.
+    - ``act/gain``: the same with a ridge regression of (E(x'), r(E(x'), T_x)) in the place of r:
+      what the action of T tells of f(x'), whatever its scale. Blind is the better of E(x') alone
+      and of (E(x'), r(E(x'), T)) with another image's T.
+    - ``act/composition``: the skill of r(r(E(x'), T_f), T_g) for E(g(f(x'))).
+    - ``act_inverse/...``: the same of T^-1 and f^-1 (of T_2 and the second view where there is no
+      inverse).
+    - ``act_pixels/...``: the same of G(r(E(x'), T_x)) and f(x'), in pixels.
+    - ``act_difference/...``: with z + E(f(x)) - E(x) in the place of r, the reference without T.
+    - ``act_shuffled/...`` with another image's T, which must be at chance, and ``act_own/...`` with
+      the T of x' itself, which may know more of f(x') than f: descriptions.
+
+    Args:
+        images: N, at least 4; at most half of the held-out ones.
+        transformations: K, at least 2.
+        fit: M, at least 2: pairs of images and transformations for the ridge regressions, of the
+            held-out images that are not among the N.
+
+    Source: ours. That T carries the transformation to other images is the paper's claim (Sec. 3,
+    Fig. 3); that squared errors reward whoever predicts the mean is why there is retrieval (hits
+    and mean reciprocal rank as in Kipf, van der Pol and Welling, "Contrastive learning of
+    structured world models", ICLR 2020, Sec. 4.2).
+    """
+
+    embedding_only = True
+    needs: ClassVar[Mapping[str, frozenset[str]]] = {
+        f"{kind}/{name}": frozenset({"views"}) | more
+        for kind, names, more in (
+            ("act", ("mrr", "hit1", "skill", "gain", "composition"), {"T"}),
+            ("act_inverse", ("mrr", "hit1", "skill"), {"T"}),
+            ("act_pixels", ("mrr", "hit1", "skill"), {"T", "decoder"}),
+            ("act_difference", ("mrr", "hit1", "skill", "gain", "composition"), set[str]()),
+            ("act_shuffled", ("mrr", "hit1", "skill"), {"T"}),
+            ("act_own", ("mrr", "hit1", "skill"), {"T"}),
+        )
+        for name in names
+    }
+
+    def __init__(self, images: int = 500, transformations: int = 20, fit: int = 4000) -> None:
+        self.images = at_least("images", images, 4)
+        self.transformations = at_least("transformations", transformations, 2)
+        self.fit = at_least("fit", fit, 2)
+
+    def decodes(self) -> int:
+        """Images that are encoded, which takes about as long; see `Metric.decodes`."""
+        return (2 * self.transformations + 8) * self.images + 5 * self.fit
+
+    def directions(self, labels: Sequence[str]) -> dict[str, Direction]:
+        """What is measured, and which way is better."""
+        described = ("act_shuffled/", "act_own/")
+        return {name: "none" if name.startswith(described) else "higher" for name in self.needs}
+
+    @torch.no_grad()
+    def __call__(self, context: Context) -> list[Measurement]:
+        """All of them, NaN where they do not apply, and what chance gives."""
+        values = dict.fromkeys(self.needs, float("nan"))
+        if context.family.has_views:
+            values |= self.values(context)
+        k = self.transformations
+        rates = {"mrr": sum(1 / i for i in range(1, k + 1)) / k, "hit1": 1 / k}
+        if not context.family.has_views:
+            rates = dict.fromkeys(rates, float("nan"))
+        out = []
+        for name, which in self.directions([]).items():
+            kind = name.rpartition("/")[2]
+            unit = {"mrr": "reciprocal rank", "hit1": "share"}.get(kind, "skill")
+            out.append(Measurement(name, values[name], unit, which))
+        out += [
+            Measurement(f"act/{kind}/chance", rate, unit, "none")
+            for (kind, rate), unit in zip(rates.items(), ("reciprocal rank", "share"), strict=True)
+        ]
+        return out
+
+    def values(self, context: Context) -> dict[str, float]:
+        """Those that apply to the model."""
+        model, family, streams = context.model, context.family, Streams(context.seed)
+        drawn = streams("evaluation/act")
+        x, rest = context.parted(self.images)
+        n, k = len(x), self.transformations
+        scene = Scene.of(context, x, family.draw(n, drawn))
+        more = family.draw(n * (k - 1), drawn)
+        # one f to one x', so that M need not be small where there are few images
+        rows = torch.arange(self.fit) % len(rest)
+        fit = Scene.of(context, rest[rows.to(rest.device)], family.draw(self.fit, drawn))
+
+        seen = self.embedded(context, scene, more)
+        seen_back = self.embedded(context, scene, more, back=True)
+        blind = mean_square(ridge(fit.e_to, fit.e_true, scene.e_to).to(x.device), scene.e_true)
+        blind_back = mean_square(ridge(fit.e_to, fit.e_back, scene.e_to).to(x.device), scene.e_back)
+
+        def scored(move: Move, candidates: Tensor, blind: float) -> dict[str, float]:
+            where = move(scene.e_to, 0)
+            mrr, hit1 = (float(each.mean()) for each in chances(where, candidates))
+            around = torch.stack([move(scene.e_to, shift) for shift in others(len(scene.x))]).mean(
+                0
+            )
+            error, shuffled = (mean_square(z, candidates[:, 0]) for z in (where, around))
+            return {"mrr": mrr, "hit1": hit1, "skill": skill(error, blind, shuffled)}
+
+        out: dict[str, dict[str, float]] = {}
+        moves = {
+            "act": (scene.by_T(model), fit.by_T(model)),
+            "act_difference": (scene.by_difference(), fit.by_difference()),
+        }
+        for kind, (move, fitted) in moves.items():
+            if move is not None and fitted is not None:
+                out[kind] = scored(move, seen, blind) | {
+                    "gain": self.gain(scene, fit, move, fitted, blind),
+                    "composition": self.composition(context, scene, fit, kind),
+                }
+        back = scene.by_T_back(model, invertible=family.inverse != "none")
+        move = scene.by_T(model)
+        if move is not None and back is not None:
+            known = move
+            out["act_inverse"] = scored(back, seen_back, blind_back)
+            out["act_shuffled"] = scored(lambda z, s: known(z, s + 2), seen, blind)
+            out["act_own"] = scored(self.own(model, scene), seen, blind)
+            if model.generates:
+                out["act_pixels"] = self.pixels(context, scene, fit, more, move)
+        return {f"{kind}/{name}": v for kind, found in out.items() for name, v in found.items()}
+
+    def embedded(
+        self, context: Context, scene: Scene, more: Parameters, *, back: bool = False
+    ) -> Tensor:
+        """E of the K transformations of each x', the true one first, N K D."""
+        family = context.family
+        parameters = family.invert(more) if back else more
+        images = family.apply(scene.to.repeat_interleave(self.transformations - 1, 0), parameters)
+        found = context.model.embed(images).to(scene.e).unflatten(0, (len(scene.to), -1))
+        return torch.cat([(scene.e_back if back else scene.e_true)[:, None], found], 1)
+
+    @staticmethod
+    def own(model: Model, scene: Scene) -> Move:
+        """r(., T) of T inferred from x' and its own views."""
+        assert infers_T(model)
+        t, r = model.infer_T(scene.e_true, scene.e_back), model.r
+        return lambda z, shift: r(z, t.roll(-shift, 0))
+
+    @staticmethod
+    def gain(scene: Scene, fit: Scene, move: Move, fitted: Move, blind: float) -> float:
+        """``gain`` of a way to move latents, in `scene` and where it is fitted."""
+
+        def error(shift: int) -> float:
+            inputs = torch.cat([fit.e_to, fitted(fit.e_to, shift)], 1)
+            new = torch.cat([scene.e_to, move(scene.e_to, shift)], 1)
+            return mean_square(ridge(inputs, fit.e_true, new).to(scene.e), scene.e_true)
+
+        return skill(error(0), blind, error(2))
+
+    @staticmethod
+    def composition(context: Context, scene: Scene, fit: Scene, kind: str) -> float:
+        """``composition``: after f, a second transformation g, its T inferred from x, too."""
+        model, family = context.model, context.family
+        drawn = Streams(context.seed)("evaluation/act/second")
+
+        def then(scene: Scene) -> tuple[Parameters, Tensor]:
+            g = family.draw(len(scene.x), drawn)
+            return g, model.embed(family.apply(scene.true, g)).to(scene.e)
+
+        g, target = then(scene)
+        _, fit_target = then(fit)
+        second = Scene.of(context, scene.x, g)
+        if kind == "act":
+            first, after = scene.by_T(model), second.by_T(model)
+        else:
+            first, after = scene.by_difference(), second.by_difference()
+        assert first is not None
+        assert after is not None
+
+        def moved(shift: int) -> Tensor:
+            return after(first(scene.e_to, shift), shift)
+
+        around = torch.stack([moved(shift) for shift in others(len(scene.x))]).mean(0)
+        blind = mean_square(ridge(fit.e_to, fit_target, scene.e_to).to(scene.e), target)
+        return skill(mean_square(moved(0), target), blind, mean_square(around, target))
+
+    def pixels(
+        self, context: Context, scene: Scene, fit: Scene, more: Parameters, move: Move
+    ) -> dict[str, float]:
+        """The same of decoded images."""
+        from tvae.evaluation.transfer import generated
+
+        model, family = context.model, context.family
+        images = family.apply(scene.to.repeat_interleave(self.transformations - 1, 0), more)
+        candidates = torch.cat(
+            [scene.true.flatten(1)[:, None], images.flatten(1).unflatten(0, (len(scene.to), -1))], 1
+        )
+        decoded = generated(model, move(scene.e_to, 0))
+        around = torch.stack(
+            [generated(model, move(scene.e_to, shift)) for shift in others(len(scene.x))]
+        ).mean(0)
+        mapped = ridge(fit.e_to, fit.true, scene.e_to).to(scene.e).reshape(scene.true.shape)
+        mrr, hit1 = (float(each.mean()) for each in chances(decoded.flatten(1), candidates))
+        errors = (mean_square(found, scene.true) for found in (decoded, mapped, around))
+        return {"mrr": mrr, "hit1": hit1, "skill": skill(*errors)}
