@@ -122,6 +122,7 @@ class ProbeT(Metric):
             StandardScaler(),
             RidgeCV(ALPHAS, alpha_per_target=True),
         )
-        predicted = cross_val_predict(probe, inputs, truth, cv=folds)
+        with np.errstate(invalid="ignore"):  # the shares of variance of a T that is constant
+            predicted = cross_val_predict(probe, inputs, truth, cv=folds)
         values: np.ndarray = r2_score(truth, predicted, multioutput="raw_values")
         return values
