@@ -19,7 +19,8 @@ from torch import Tensor
 import tvae
 from tvae import data, registry
 from tvae.divergences.base import Side
-from tvae.evaluation.act import Act, chances, ridge
+from tvae.evaluation._ridge import ridge
+from tvae.evaluation.act import Act, chances
 from tvae.evaluation.base import Context
 from tvae.evaluation.probe import ProbeT
 from tvae.evaluation.transfer import generated

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tvae.evaluation._ridge import ridge
 from tvae.evaluation.base import (
     Context,
     Direction,
@@ -21,12 +22,10 @@ from tvae.evaluation.base import (
     Metric,
     at_least,
 )
+from tvae.evaluation.transfer import generated
 from tvae.families.base import Parameters
 from tvae.models.base import Model, infers_T
 from tvae.streams import Streams
-
-ALPHAS = tuple(10.0**power for power in range(-3, 5))
-"""Penalties of the ridge regressions, on standardised inputs, to choose from."""
 
 SHUFFLES = 8
 """T of how many other images make the reference that uses T and does not know f."""
@@ -73,23 +72,6 @@ def others(n: int) -> range:
 def mean_square(found: Tensor, true: Tensor) -> float:
     """Squared distance, mean over the images."""
     return float((found.double() - true.double()).square().flatten(1).sum(1).mean())
-
-
-def ridge(inputs: Tensor, outputs: Tensor, new: Tensor) -> Tensor:
-    """A ridge regression from `inputs` (M A) to `outputs` (M B), at `new` (N A): N B in float64.
-
-    The penalty, one for all outputs, is chosen from `ALPHAS` by leave-one-out cross-validation. NaN
-    where something is not finite.
-    """
-    from sklearn.linear_model import RidgeCV
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-
-    x, y, at = (tensor.double().flatten(1).cpu().numpy() for tensor in (inputs, outputs, new))
-    if not all(np.isfinite(values).all() for values in (x, y, at)):
-        return torch.full((len(at), y.shape[1]), torch.nan, dtype=torch.float64)
-    fitted = make_pipeline(StandardScaler(), RidgeCV(ALPHAS)).fit(x, y)
-    return torch.from_numpy(fitted.predict(at).reshape(len(at), y.shape[1]))
 
 
 @dataclass(frozen=True)
@@ -361,8 +343,6 @@ class Act(Metric):
         self, context: Context, scene: Scene, fit: Scene, more: Parameters, move: Move
     ) -> dict[str, float]:
         """The same of decoded images."""
-        from tvae.evaluation.transfer import generated
-
         model, family = context.model, context.family
         images = family.apply(scene.to.repeat_interleave(self.transformations - 1, 0), more)
         candidates = torch.cat(

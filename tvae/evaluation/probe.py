@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 import torch
 
-from tvae.evaluation.act import ALPHAS
+from tvae.evaluation._ridge import ALPHAS
 from tvae.evaluation.base import (
     NOT_APPLICABLE,
     Context,

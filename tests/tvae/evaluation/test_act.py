@@ -10,7 +10,8 @@ import torch
 from sklearn.linear_model import RidgeCV
 from sklearn.preprocessing import StandardScaler
 
-from tvae.evaluation.act import ALPHAS, Act, chances, skill
+from tvae.evaluation._ridge import ALPHAS
+from tvae.evaluation.act import Act, chances, skill
 from tvae.evaluation.base import Context
 from tvae.registry import families
 from tvae.streams import Streams
