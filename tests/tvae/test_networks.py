@@ -1,4 +1,4 @@
-"""The networks of Appendix B: shapes, parameter counts worked out by hand, and the fast last layer.
+"""The networks of Appendix B: shapes, parameter counts worked out by hand, and the fast layers.
 
 A padding or a width that is off by one still trains; it is then another architecture than the one
 that the report names.
@@ -6,11 +6,13 @@ that the report names.
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 import pytest
 import torch
 from torch import nn
 
-from tvae.networks import Decoder, Encoder, PairNetwork, ToPixels
+from tvae.networks import Decoder, Encoder, FromOne, PairNetwork, ToOne, ToPixels
 
 
 def count(network: nn.Module) -> int:
@@ -86,16 +88,28 @@ def test_relu_between_all_layers_and_none_at_the_end(network):
     assert kinds == [False, True] * (len(kinds) // 2) + [False]
 
 
-@pytest.mark.parametrize(("channels", "side"), [(32, 14), (3, 5)])
+LAYERS = {
+    "to pixels": (ToPixels, (32,), nn.ConvTranspose2d(32, 1, 4, stride=2, padding=1)),
+    "to one": (ToOne, (128, 20), nn.Conv2d(128, 20, 4, stride=2, padding=1)),
+    "from one": (FromOne, (128, 64), nn.ConvTranspose2d(128, 64, 4)),
+}
+
+
+@pytest.mark.parametrize(
+    ("layer", "height", "width"),
+    [("to pixels", 14, 14), ("to pixels", 5, 3)]
+    + [("to one", height, width) for height in (2, 3, 4, 7) for width in (2, 3, 5)]
+    + [("from one", 1, 1), ("from one", 3, 1), ("from one", 2, 4)],
+)
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
-def test_to_pixels_is_a_transposed_convolution(channels, side, memory_format):
+def test_fast_layers_are_the_convolutions_they_stand_for(layer, height, width, memory_format):
     """Output and all gradients: the same numbers in another order of summation."""
     torch.manual_seed(0)
-    ours = ToPixels(channels).double()
-    theirs = nn.ConvTranspose2d(channels, 1, 4, stride=2, padding=1).double()
+    kind, channels, theirs = LAYERS[layer]
+    ours, theirs = kind(*channels).double(), deepcopy(theirs).double()
     theirs.load_state_dict(ours.state_dict())
     ours = ours.to(memory_format=memory_format)
-    x = torch.randn(4, channels, side, side, dtype=torch.float64, requires_grad=True)
+    x = torch.randn(4, channels[0], height, width, dtype=torch.float64, requires_grad=True)
     y = x.detach().clone().requires_grad_()
     found, expected = ours(x.to(memory_format=memory_format)), theirs(y)
     torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
