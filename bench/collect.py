@@ -131,7 +131,13 @@ def _choices_of(setup: Setup) -> Iterator[str]:
     yield from _choices_of_training(setup.config["trainer"])
 
 
-PAPERS = {"learning_rate": 1e-4, "schedule": "halving", "halve_every": 50, "batch_size": 100}
+PAPERS = {
+    "learning_rate": 1e-4,
+    "schedule": "halving",
+    "halve_every": 50,
+    "batch_size": 100,
+    "warm_up": 0,
+}
 """How the paper trained (Appendix B)."""
 
 
@@ -142,10 +148,11 @@ def _choices_of_training(trainer: Mapping[str, Any]) -> Iterator[str]:
         "cosine": "with a cosine schedule",
         "constant": "all the time",
     }
-    rate, wide = trainer["learning_rate"], trainer["wide_rate"]
+    rate, wide, warm_up = (trainer[n] for n in ("learning_rate", "wide_rate", "warm_up"))
+    risen = f", after {warm_up} steps of an even rise" if warm_up else ""
     if wide != 1 or any(trainer[name] != value for name, value in PAPERS.items()):
         yield (
-            f"Adam at {rate:g}, {schedules[trainer['schedule']]}, on batches of "
+            f"Adam at {rate:g}, {schedules[trainer['schedule']]}{risen}, on batches of "
             f"{trainer['batch_size']}, where the paper has 1e-4, halved every 50 epochs, and "
             "batches of 100."
         )

@@ -47,6 +47,8 @@ class Training:
         wide_rate: factor on the learning rate of the wide networks q_psi and h_xi. At 1e-3 Adam
             moves a unit with 1,000 inputs so far in a step that h_xi's second hidden layer is dead
             within 20, and T the same for every image from then on; the paper's 1e-4 does not.
+        warm_up: over so many steps the rate rises evenly to what the schedule says; 0: it starts
+            there.
         record_every: steps between two points of the curves.
         checkpoint_every: steps between two checkpoints; 0: none.
         space: what is worth tuning, for every model alike.
@@ -60,16 +62,18 @@ class Training:
     schedule: Literal["halving", "cosine", "constant"] = "cosine"
     halve_every: int = 50
     wide_rate: float = 1.0
+    warm_up: int = 0
     record_every: int = 100
     checkpoint_every: int = 0
 
     def rate(self, step: int, steps_per_epoch: int) -> float:
         """The learning rate of step `step` (0 for the first)."""
+        rate = self.learning_rate * min(1.0, (step + 1) / max(1, self.warm_up))
         if self.schedule == "halving":
-            return self.learning_rate * 0.5 ** (step // (steps_per_epoch * self.halve_every))
+            return rate * 0.5 ** (step // (steps_per_epoch * self.halve_every))
         if self.schedule == "cosine":
-            return self.learning_rate * 0.5 * (1 + math.cos(math.pi * step / self.steps))
-        return self.learning_rate
+            return rate * 0.5 * (1 + math.cos(math.pi * step / self.steps))
+        return rate
 
 
 @dataclass

@@ -140,6 +140,8 @@ class Trainer(Section):
             fall to 0 at the last step; ``constant`` leaves it.
         halve_every: epochs.
         wide_rate: factor on the learning rate of the wide networks, q_psi and h_xi.
+        warm_up: over so many steps the rate rises evenly to what the schedule says; 0: it starts
+            there.
         record_every: steps between two points of the training curves.
         checkpoint_every: steps between two checkpoints; 0: none.
     """
@@ -150,6 +152,7 @@ class Trainer(Section):
     schedule: Literal["halving", "cosine", "constant"] = "cosine"
     halve_every: Annotated[int, Field(ge=1)] = 50
     wide_rate: Annotated[float, Field(gt=0)] = 1.0
+    warm_up: Annotated[int, Field(ge=0)] = 0
     record_every: Annotated[int, Field(ge=1)] = 100
     checkpoint_every: Annotated[int, Field(ge=0)] = 500
 

@@ -143,11 +143,13 @@ def test_training_as_the_paper_s_is_no_choice(tmp_path):
     trainer = {**TINY["trainer"], "batch_size": 100, "learning_rate": 1e-4, "wide_rate": 1.0,
                "schedule": "halving", "halve_every": 50}  # fmt: skip
     given = {how: study(folder=tmp_path, trainer={**trainer, **change})
-             for how, change in (("same", {}), ("other", {"halve_every": 7}))}  # fmt: skip
+             for how, change in (("same", {}), ("other", {"halve_every": 7}),
+                                 ("rising", {"warm_up": 9}))}  # fmt: skip
     with installed():
         said = {how: " ".join(collect.choices(one)) for how, one in given.items()}
     assert "Adam" not in said["same"]
     assert "Adam at 0.0001, halved every 7 epochs" in said["other"]
+    assert "every 50 epochs, after 9 steps of an even rise, on" in said["rising"]
 
 
 def test_where_the_data_lay_is_no_part_of_the_report(tmp_path):

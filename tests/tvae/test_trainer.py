@@ -7,6 +7,7 @@ bytes, and a run that was resumed must end in the same bits as one that was not.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -306,6 +307,15 @@ def test_the_other_schedules():
     assert rates[-1] > 0
     constant = Training(1000, learning_rate=2e-3, schedule="constant")
     assert {constant.rate(step, 7) for step in range(1000)} == {2e-3}
+
+
+@pytest.mark.parametrize("schedule", ["halving", "cosine", "constant"])
+def test_the_rate_rises_evenly_to_the_schedule(schedule):
+    """Step i of the first four has i quarters of the rate that it would have; later ones all."""
+    plain = Training(20, learning_rate=1e-3, schedule=schedule, halve_every=1)
+    rising = replace(plain, warm_up=4)
+    shares = [rising.rate(step, 7) / plain.rate(step, 7) for step in range(20)]
+    assert shares == pytest.approx([0.25, 0.5, 0.75] + [1.0] * 17)
 
 
 def test_the_schedule_reaches_the_optimiser():
