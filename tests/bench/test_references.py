@@ -58,7 +58,7 @@ def test_its_size_is_its_own(given):
 def test_every_study_that_ships_has_one():
     for name in ("additive_vs_matrix", "coherence", "divergences", "families", "latent_forms"):
         shipped = resolve([f"study={name}"])[0]
-        assert [s.name for s in shipped.setups.values() if s.role == "reference"] == ["pixels"]
+        assert "pixels" in [s.name for s in shipped.setups.values() if s.role == "reference"]
         assert {"knn", "label_efficiency", "linear_probe"} <= {*shipped.metrics}
     table = resolve(["study=paper_table1"])[0]
     trained_on = {role: {s.data.train for s in table.setups.values() if (s.role == "arm") == role}
