@@ -5,6 +5,7 @@ Legend: `K`, `N` images, `H`, `W` pixels.
 
 from __future__ import annotations
 
+import base64
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,11 +13,22 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from reports.pen import Figure
-
 Image = NDArray[np.uint8]
 GUIDE = (0, 170, 60)  # Fig. 3's green vertical lines
 MOST_IMAGES = 10  # of one panel
+
+
+@dataclass(frozen=True)
+class Picture:
+    """Pixels for an ``img`` element, as PNG, and in words what they show."""
+
+    png: bytes
+    alt: str
+
+    @property
+    def uri(self) -> str:
+        """The picture as an address that holds all of it."""
+        return f"data:image/png;base64,{base64.b64encode(self.png).decode()}"
 
 
 @dataclass(frozen=True)
@@ -25,7 +37,7 @@ class Strip:
 
     label: str
     role: str
-    figure: Figure | None
+    picture: Picture | None
     note: str = ""
 
 
@@ -68,11 +80,11 @@ def guided(columns: Sequence[Image]) -> Image:
     return np.concatenate(drawn, axis=1)
 
 
-def panel(image: Image, alt: str) -> Figure:
+def panel(image: Image, alt: str) -> Picture:
     """A tile (H W 3) as a picture of the page."""
-    from PIL import Image as Picture
+    from PIL import Image as Pixels
 
     file, grey = io.BytesIO(), image[:, :, 0]
     plain = (image == grey[:, :, None]).all()
-    Picture.fromarray(grey if plain else image).save(file, format="png", optimize=True)
-    return Figure(file.getvalue(), alt, kind="png")
+    Pixels.fromarray(grey if plain else image).save(file, format="png", optimize=True)
+    return Picture(file.getvalue(), alt)

@@ -7,7 +7,7 @@ shortened where long, and stripped of unprintable characters.
 
 from __future__ import annotations
 
-import base64
+import hashlib
 import io
 import math
 import os
@@ -17,7 +17,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +28,8 @@ from reports.study import MANY_ARMS
 from reports.words import short, width
 
 if TYPE_CHECKING:
+    from markupsafe import Markup
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Canvas
 
@@ -47,22 +50,31 @@ _INK_STYLE = (
 )
 
 
+_SVG, _XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
+_TITLE = "\ue000"  # before each title of an artist, which has none such in it: it is not printable
+
+
 @dataclass(frozen=True)
 class Figure:
-    """A picture for an ``img`` element: what is drawn, and in words what it shows.
+    """A chart: its SVG, and in words what it shows.
 
-    `note` says what it leaves out, for its caption; `kind` is the picture's, as MIME has it.
+    `note` says what it leaves out, for its caption.
     """
 
     drawn: bytes
     alt: str
     note: str = ""
-    kind: Literal["svg+xml", "png"] = "svg+xml"
 
     @property
-    def uri(self) -> str:
-        """The picture as an address that holds all of it."""
-        return f"data:image/{self.kind};base64,{base64.b64encode(self.drawn).decode()}"
+    def inline(self) -> Markup:
+        """The chart as an element of the page, whose text colour it takes.
+
+        In an ``img`` no browser would show the titles of its marks.
+        """
+        from markupsafe import Markup
+
+        drawn = self.drawn.decode().replace(_INK_STYLE, "", 1).removeprefix("<svg")
+        return Markup('<svg role="img" aria-label="{}"').format(self.alt) + Markup(drawn)
 
 
 def own_matplotlib() -> ModuleType:
@@ -161,6 +173,16 @@ def small_multiples(
         yield canvas, list(grid.flat[:n])
 
 
+def titled(artist: Artist, *titles: str) -> None:
+    """Let a reader who points at a mark read what it is.
+
+    Args:
+        artist: has one mark, or one for each title.
+        titles: in the order of the marks.
+    """
+    artist.set_gid("".join(_TITLE + short(title, 200) for title in titles))
+
+
 def svg(canvas: Canvas) -> bytes:
     """The drawing as SVG; called within `chart`, since tick labels are made on drawing."""
     layout = canvas.get_layout_engine()
@@ -171,9 +193,44 @@ def svg(canvas: Canvas) -> bytes:
     nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
     canvas.savefig(file, format="svg", metadata=nothing, transparent=True)
     text = file.getvalue()
-    text = text[text.index("<svg") :].replace(INK, "currentColor")
+    text = _fit_to_share_a_page(text[text.index("<svg") :].replace(INK, "currentColor"))
     opened = text.index(">") + 1
     return (text[:opened] + _INK_STYLE + text[opened:]).encode()
+
+
+def _fit_to_share_a_page(text: str) -> str:
+    """The drawing with titles, with no rule for what is outside it, and with ids of its own."""
+    own = f"f{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+    root = ElementTree.fromstring(text)
+    root.remove(root[0])  # the style of everything, of which this alone is not the default:
+    root.set("stroke-linejoin", "round")
+    for element in list(root.iter()):
+        if element.tag == f"{{{_SVG}}}g":  # nothing refers to groups
+            _, *titles = element.attrib.pop("id", "").split(_TITLE)
+            if titles:
+                _add_titles(element, titles)
+        for name, value in element.items():
+            if name == "id":
+                element.set(name, own + value)
+            elif name == f"{{{_XLINK}}}href" and value.startswith("#"):
+                element.set(name, f"#{own}{value[1:]}")
+            elif "url(#" in value:
+                element.set(name, value.replace("url(#", f"url(#{own}"))
+    ElementTree.register_namespace("", _SVG)
+    ElementTree.register_namespace("xlink", _XLINK)
+    return ElementTree.tostring(root, encoding="unicode")
+
+
+def _add_titles(group: ElementTree.Element, titles: Sequence[str]) -> None:
+    """A title for each mark of the group; none where it is not known which mark is which."""
+    marks = list(group.iter(f"{{{_SVG}}}use")) or list(group.iter(f"{{{_SVG}}}path"))
+    if len(titles) == 1:
+        marks = [group]
+    if len(titles) == len(marks):
+        for mark, title in zip(marks, titles, strict=True):
+            element = ElementTree.Element(f"{{{_SVG}}}title")
+            element.text = title
+            mark.insert(0, element)
 
 
 def annotated(

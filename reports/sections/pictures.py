@@ -40,7 +40,7 @@ def galleries(study: StudyEntry, pictures: Pictures) -> list[Gallery]:
         _interpolations(study, pictures),
         _paths(study, pictures),
     ]
-    return [gallery for gallery in every if any(strip.figure for strip in gallery.strips)]
+    return [gallery for gallery in every if any(strip.picture for strip in gallery.strips)]
 
 
 def _reconstructions(study: StudyEntry, pictures: Pictures) -> Gallery:
@@ -118,8 +118,8 @@ def _transfer_truth(data: Mapping[str, Mapping[str, NDArray[Any]]]) -> Strip | N
         return None
     source, inputs, truth = (whole[0][name] for name in names)
     pairs = [np.stack([x, y]) for x, y in zip(inputs, truth, strict=False)]
-    figure = panel(guided([source[:2], *pairs]), "The images x' and the true f(x')")
-    return Strip("the data", "", figure, "x' and f(x')")
+    picture = panel(guided([source[:2], *pairs]), "The images x' and the true f(x')")
+    return Strip("the data", "", picture, "x' and f(x')")
 
 
 def _interpolations(study: StudyEntry, pictures: Pictures) -> Gallery:
@@ -137,8 +137,8 @@ def _interpolations(study: StudyEntry, pictures: Pictures) -> Gallery:
         strips.append(Strip(arm, role, panel(tile(own), f"Interpolations by {arm}")))
     shared = None
     if same and inputs:
-        figure = panel(tile(list(next(iter(inputs.values())))), "The images x, x_1 and x_2")
-        shared = Strip("x, x_1, x_2", "", figure, "a row each")
+        picture = panel(tile(list(next(iter(inputs.values())))), "The images x, x_1 and x_2")
+        shared = Strip("x, x_1, x_2", "", picture, "a row each")
     return Gallery(
         "Interpolation",
         "As in the paper's Figure 4. Rows: x, its two views x_1 = f(x) and x_2 = f^-1(x), then of "
@@ -159,11 +159,11 @@ def _paths(study: StudyEntry, pictures: Pictures) -> Gallery:
             continue
         output = own["path_output"]
         kept = _spread_out(output.shape[1], MOST_IMAGES)
-        figure = panel(tile(list(output[:MOST_LINES, kept])), f"Path of T by {arm}")
+        picture = panel(tile(list(output[:MOST_LINES, kept])), f"Path of T by {arm}")
         steps = own.get("path_steps", np.zeros(0))
         told = len(steps) == output.shape[1]
         note = f"a = {', '.join(f'{a:.2g}' for a in steps[kept])}" if told else ""
-        strips.append(Strip(arm, role, figure, note))
+        strips.append(Strip(arm, role, picture, note))
     return Gallery(
         "Along T",
         "G(r(z_1, T^-a)) for growing a, one image a row: each form's own way from x_1 = f(x) "

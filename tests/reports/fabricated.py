@@ -74,6 +74,17 @@ class Page(HTMLParser):
     def all(self, tag):
         return [attrs for name, attrs in self.elements if name == tag]
 
+    @property
+    def alts(self):
+        """What charts and pictures show, in words."""
+        charts = [attrs["aria-label"] for attrs in self.all("svg")]
+        return charts + [attrs["alt"] for attrs in self.all("img")]
+
+
+def charts(html):
+    """The charts of a page, as SVG."""
+    return re.findall("<svg .*?</svg>", html, re.DOTALL)
+
 
 def headings(page):
     return [int(tag[1]) for tag, _ in page.elements if re.fullmatch("h[1-6]", tag)]

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import subprocess
 import sys
 import warnings
-from base64 import b64decode
 from pathlib import Path
 
 import pytest
@@ -16,7 +14,7 @@ import pytest
 from reports import build
 from reports.page.page import REPORT
 from reports.words import short, two_lines, width
-from tests.reports.fabricated import Page, enrich
+from tests.reports.fabricated import Page, charts, enrich
 
 ROOT = Path(__file__).parents[2]
 PREFERENCES = """\
@@ -68,12 +66,6 @@ def test_a_users_settings_of_matplotlib_change_no_byte(study, tmp_path):
 CHINESE = {"new": "旋转矩阵甲", "old": "旋转矩阵乙", "plain": "自動符号化器", "pixels": "画素"}
 
 
-def figures(html):
-    """Each figure's SVG."""
-    found = re.findall(r"data:image/svg\+xml;base64,([^\"]+)", html)
-    return [b64decode(one).decode() for one in found]
-
-
 def test_names_in_any_script_are_text_and_stay_apart(study, caplog, capfd):
     folder = enrich(study(names=CHINESE), arms=(CHINESE["new"], CHINESE["old"]))
     with warnings.catch_warnings(), caplog.at_level(logging.WARNING):
@@ -82,7 +74,7 @@ def test_names_in_any_script_are_text_and_stay_apart(study, caplog, capfd):
     assert not caplog.records
     assert "Glyph" not in "".join(capfd.readouterr())
     page = Page(html)
-    drawn = "\n".join(figures(html))
+    drawn = "\n".join(charts(html))
     for name in CHINESE.values():
         assert name in page.text
         assert f">{name}</text>" in drawn

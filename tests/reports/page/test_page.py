@@ -19,7 +19,7 @@ import pytest
 import reports
 from reports import build, pen, rows
 from reports.page import page as pages
-from tests.reports.fabricated import ATTACK, enrich, headings, page_of
+from tests.reports.fabricated import ATTACK, charts, enrich, headings, page_of
 
 STYLE = (Path(reports.__file__).parent / "page" / "style.css").read_text(encoding="utf-8")
 
@@ -98,6 +98,17 @@ def test_marks_of_figures_stand_out_in_both_themes():
     for colour in marks:
         for theme in (LIGHT, DARK):
             assert contrast(colour, theme["paper"]) >= 3, colour
+
+
+def test_every_id_is_given_once_and_every_reference_has_one(study):
+    """Charts stand side by side in one document, where an id of one would serve another."""
+    html = build.build(enrich(study())).path.read_text(encoding="utf-8")
+    drawn = "".join(charts(html))
+    ids = re.findall(r'\bid="([^"]*)"', html)
+    assert len(ids) == len(set(ids))
+    referred = re.findall(r'href="#([^"]*)"|url\(#([^)]*)\)', drawn)
+    assert len(referred) > 100
+    assert {a or b for a, b in referred} <= set(re.findall(r'\bid="([^"]*)"', drawn))
 
 
 def test_wide_tables_label_every_cell_for_paper(study):

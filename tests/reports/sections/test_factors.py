@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import base64
-
 from reports import build, pen
-from tests.reports.fabricated import ATTACK, Page, page_of, tuning_of
+from tests.reports.fabricated import ATTACK, charts, page_of, tuning_of
 
 
 def test_a_crossed_study_has_its_factors_on_the_page(crossed):
@@ -19,7 +17,7 @@ def test_a_crossed_study_has_its_factors_on_the_page(crossed):
         "takes 10 seeds: the verdict rests on the t distribution alone: shape",
     ):  # fmt: skip
         assert part in page.text
-    maps = [i["alt"] for i in page.all("img") if i["alt"].startswith("Marginal means")]
+    maps = [alt for alt in page.alts if alt.startswith("Marginal means")]
     assert len(maps) == 3
     assert maps[0].startswith("Marginal means of knn/mnist by shape and size: s0 with b0 0.")
     assert "#factors" in {link["href"] for link in page.all("a")}
@@ -30,11 +28,11 @@ def test_heat_maps_are_the_same_every_time_and_take_the_readers_colour(crossed):
     folder = crossed()
     first = build.build(folder).path.read_bytes()
     assert build.build(folder).path.read_bytes() == first
-    for image in Page(first.decode()).all("img"):
-        if image["alt"].startswith("Marginal means"):
-            drawn = base64.b64decode(image["src"].split(",")[1]).decode()
-            assert "currentColor" in drawn
-            assert pen.INK not in drawn
+    maps = [drawn for drawn in charts(first.decode()) if "Marginal means" in drawn]
+    assert len(maps) == 3
+    for drawn in maps:
+        assert "currentColor" in drawn
+        assert pen.INK not in drawn
 
 
 def test_an_incomplete_crossing_is_said_and_the_rest_is_shown(crossed):

@@ -24,7 +24,7 @@ def test_the_transfer_panel_holds_the_triplet_and_the_guide(study):
 
     from matplotlib.image import imread
 
-    png = base64.b64decode(transfer.strips[0].figure.uri.split(",")[1])
+    png = base64.b64decode(transfer.strips[0].picture.uri.split(",")[1])
     panel = np.round(imread(BytesIO(png))[..., :3] * 255).astype(int)
     with np.load(kept_of(folder, "new", 1) / "pictures.npz") as kept:
         source, forward = kept["transfer_source"], kept["transfer_forward"]
@@ -44,7 +44,7 @@ def test_interpolations_have_the_papers_layout(study):
     gallery = galleries["Interpolation"]
     assert gallery.shared.label == "x, x_1, x_2"
     assert [strip.label for strip in gallery.strips] == ["new", "old", "plain"]
-    assert gallery.strips[2].figure is None
+    assert gallery.strips[2].picture is None
     assert gallery.strips[2].note == "no pictures"
     path = galleries["Along T"].strips[0]
     assert path.note.startswith("a = 0, ")
