@@ -37,6 +37,7 @@ class Said:
         sentence: the verdict.
         sensitivity: how far it hangs on a choice of the test; may be empty.
         warning: of the budget; may be empty.
+        secondary: the secondary contrasts, in a few lines.
         report: the page's path.
         bad: what went wrong, a line each.
     """
@@ -44,6 +45,7 @@ class Said:
     sentence: str
     sensitivity: str
     warning: str
+    secondary: list[str]
     report: str
     bad: list[str]
 
@@ -56,6 +58,8 @@ class Said:
         for watcher, why in watched.problems.items():
             told = f"{watcher.name} was not told of this run: {why}\n{watcher.remedy}"
             console.print(told if watcher.remedy else f"{watcher.name} failed: {why}")
+        for line in self.secondary:  # before the answer: what decides is said last
+            console.print(line)
         console.print(f"\n{question}")
         console.print(self.sentence, style="bold")
         if self.sensitivity:
@@ -150,6 +154,7 @@ def build(progress: Progress, known: str, watched: Guarded) -> Said:
     """
     from bench.watch.tuning_figures import draw
     from reports.build import build as build_report
+    from reports.words import secondary_text
 
     store = progress.store
     reach("report/begin")
@@ -157,7 +162,12 @@ def build(progress: Progress, known: str, watched: Guarded) -> Said:
     reach("report/end")
     answer = built.answer
     said = Said(
-        answer.sentence, answer.sensitivity, answer.warning, str(built.path), list(_bad(progress))
+        answer.sentence,
+        answer.sensitivity,
+        answer.warning,
+        secondary_text(answer.secondary),
+        str(built.path),
+        list(_bad(progress)),
     )
     documents = [built.path, *(store.path / name for name in ("study.yaml", "manifest.json"))]
     end = End(

@@ -27,7 +27,7 @@ class Cell:
 
     `raw` holds the numbers behind the text, one or the two ends of an interval, and `half` the one
     behind the note's ``±``, so that a reader can sort by them and ask for other digits. `links` are
-    texts with the addresses they lead to.
+    texts with the addresses they lead to, and `id` is what a link to the cell ends with.
     """
 
     text: str
@@ -36,6 +36,7 @@ class Cell:
     raw: tuple[float, ...] = ()
     half: float | None = None
     links: tuple[tuple[str, str], ...] = ()
+    id: str = ""
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,16 @@ def interval_cell(interval: Interval | None) -> Cell:
     """The ends of an interval, and its coverage."""
     coverage = interval.coverage if interval else ""
     return Cell(interval_text(interval), coverage, raw=raw(*ends(interval)))
+
+
+def row_id(place: int) -> str:
+    """The id of a secondary contrast's row, by its place in the declared family."""
+    return f"contrast-{place + 1}"
+
+
+def verdict_kind(word: str) -> str:
+    """The kind of what holds a verdict."""
+    return f"verdict {word.replace('/', '')}"
 
 
 def raw(*values: float | None) -> tuple[float, ...]:

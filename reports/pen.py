@@ -13,7 +13,7 @@ import math
 import os
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import ModuleType
@@ -23,7 +23,6 @@ from xml.etree import ElementTree
 import numpy as np
 from numpy.typing import NDArray
 
-from reports.manifest import StudyEntry
 from reports.study import MANY_ARMS
 from reports.words import short, width
 
@@ -35,11 +34,6 @@ if TYPE_CHECKING:
 
 # Okabe and Ito's palette for the colour-blind, in mid-tones that stand out on white and on black.
 COLOURS = {"arm": "#2b8cc9", "baseline": "#c96f0b", "reference": "#8c8c8c"}
-EVERY_COLOUR = (
-    "#2b8cc9", "#c96f0b", "#1a9850", "#d0558f", "#8a6fd1", "#a8761a", "#0f9494", "#d9534f",
-)  # fmt: skip
-DASHES = {"arm": "-", "baseline": (0, (4, 1.5)), "reference": (0, (1, 1.2))}
-SHAPES = "osD^vP*X"
 MARKERS = {"arm": "o", "baseline": "s", "reference": "D"}
 VERDICTS = {"better": "#1a9850", "worse": "#d0558f", "equivalent": "#2b8cc9"}
 NEUTRAL = "#8c8c8c"
@@ -290,31 +284,45 @@ def axis_label(metric: str, unit: str, direction: str) -> str:
     return f"{short(metric)} ({short(unit)}{side.get(direction, '')})"
 
 
-def arm_style(study: StudyEntry, name: str) -> dict[str, Any]:
-    """Colour, marker and dashes by which an arm is known among many, the same in every figure."""
-    place, role = list(study["arms"]).index(name), study["arms"][name]["role"]
-    turn = place // len(EVERY_COLOUR)
-    return {
-        "color": EVERY_COLOUR[place % len(EVERY_COLOUR)],
-        "marker": SHAPES[(place + turn) % len(SHAPES)],
-        "linestyle": DASHES[role],
-    }
+def label_points(
+    axes: Axes, points: Mapping[str, tuple[float, float]], step: float, bold: Sequence[str] = ()
+) -> None:
+    """The name of each point beside the axes, joined to it by a line; no name covers another.
+
+    Args:
+        axes: whose limits are final.
+        points: by name.
+        step: from one name to the next, as a share of the axes' height.
+        bold: names that stand out.
+    """
+    order = sorted(points, key=lambda name: (points[name][1], -points[name][0]))
+    low, high = axes.get_ylim()
+    heights = [(points[name][1] - low) / (high - low) for name in order]
+    for name, place in zip(order, apart(heights, step), strict=True):
+        axes.annotate(
+            short(name, 26), points[name], (1.05, place), textcoords="axes fraction", va="center",
+            fontsize=8, fontweight="bold" if name in bold else "normal", annotation_clip=False,
+            arrowprops={
+                "arrowstyle": "-", "color": NEUTRAL, "lw": 0.6, "shrinkA": 1, "shrinkB": 4,
+                "relpos": (0, 0.5),
+            },
+        )  # fmt: skip
 
 
-def arm_legend(canvas: Canvas, study: StudyEntry, names: Sequence[str]) -> None:
-    """A legend of arms by the marks of `arm_style`, on the right."""
-    from matplotlib.lines import Line2D
+def apart(places: Sequence[float], step: float) -> NDArray[np.float64]:
+    """Rising places in [0, 1], moved as little as lets each be a `step` above the one before.
 
-    handles = [
-        Line2D([], [], **arm_style(study, name), ms=5, lw=1.5, label=short(name, 26))
-        for name in names
-    ]
-    columns = math.ceil(len(handles) / 24)
-    canvas.legend(handles=handles, loc="outside right center", frameon=False, ncols=columns)
+    Least squares; where there is no room for that, the first is at 0.
+    """
+    from scipy.optimize import isotonic_regression
+
+    steps = step * np.arange(len(places))
+    moved = isotonic_regression(np.asarray(places) - steps).x
+    return np.asarray(steps + np.clip(moved, 0, max(0.0, 1 - steps[-1])), dtype=np.float64)
 
 
-def role_legend(canvas: Canvas, roles: Sequence[str]) -> None:
-    """A legend of the roles among `roles` and of the mark of a mean, above."""
+def role_legend(canvas: Canvas, roles: Sequence[str], *, mean: bool) -> None:
+    """A legend of the roles among `roles`, and of the mark of a mean if there is one, above."""
     from matplotlib.lines import Line2D
 
     handles = [
@@ -322,5 +330,6 @@ def role_legend(canvas: Canvas, roles: Sequence[str]) -> None:
         for role in COLOURS
         if role in roles
     ]
-    handles.append(Line2D([], [], marker="|", color=INK, ls="", ms=11, mew=1.6, label="mean"))
+    if mean:
+        handles.append(Line2D([], [], marker="|", color=INK, ls="", ms=11, mew=1.6, label="mean"))
     canvas.legend(handles=handles, loc="outside upper center", ncols=len(handles), frameon=False)

@@ -7,12 +7,13 @@ import math
 import re
 import sys
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import get_args
 
 from reports.manifest import Status
 from reports.statistics.power import MOST_SEEDS, POWER
-from reports.statistics.records import Comparison, Interval
+from reports.statistics.records import Comparison, Interval, Verdict
 
 ARROWS = {"higher": "↑", "lower": "↓"}
 NOTHING = "n/a"
@@ -93,6 +94,30 @@ def sentence(found: Comparison) -> str:
     return (
         f"{contrast['treatment']} is {word} {contrast['control']} on {contrast['metric']}: {middle}"
     )
+
+
+def effect_text(found: Comparison) -> str:
+    """The mean difference with the interval that decides; empty where there is no difference."""
+    if found.mean is None:
+        return ""
+    if found.interval is None or found.adjusted is None:
+        return number(found.mean, signed=True)
+    # digits of the narrower one: beside a wide adjusted interval a mean would be rounded away
+    mean = number(found.mean, found.interval.half, signed=True)
+    return f"{mean} {interval_text(found.adjusted)}"
+
+
+def secondary_text(comparisons: Sequence[Comparison]) -> list[str]:
+    """Secondary contrasts in few lines: each that is better or worse, then how many are not."""
+    lines = [
+        f"{found.contrast['treatment']} is {found.verdict} than {found.contrast['control']} on "
+        f"{found.contrast['metric']}: {effect_text(found)}"
+        for found in comparisons
+        if found.verdict in ("better", "worse")
+    ]
+    counts = Counter(found.verdict for found in comparisons)
+    rest = [f"{counts[word]} {word}" for word in get_args(Verdict)[2:] if counts[word]]
+    return [f"secondary: {line}" for line in [*lines, *([", ".join(rest)] if rest else [])]]
 
 
 def needed_text(found: Comparison) -> str:

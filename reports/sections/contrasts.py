@@ -8,13 +8,23 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from reports.cells import Cell, Table, interval_cell, measure, raw
-from reports.pen import INK, NEUTRAL, VERDICTS, Figure, axis_label, chart, svg
+from reports.cells import Cell, Table, interval_cell, measure, raw, row_id, verdict_kind
+from reports.pen import INK, NEUTRAL, VERDICTS, Figure, axis_label, chart, svg, titled
 from reports.report import Report, Section
 from reports.sections.metrics import VALUES_CAPTION, primary_values
 from reports.statistics.records import Comparison, ends
 from reports.study import many
-from reports.words import ARROWS, decides, interval_text, number, p_text, remarks, short, who
+from reports.words import (
+    ARROWS,
+    decides,
+    effect_text,
+    interval_text,
+    number,
+    p_text,
+    remarks,
+    short,
+    who,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -53,7 +63,7 @@ def contrasts(comparisons: Sequence[Comparison], *, adjusted: bool) -> Table:
     header += ["Holm-adjusted interval"] if adjusted else []
     header += ["paired t p", "sign-flip p", "bootstrap", "P(better)", "effect d_z", "detectable"]
     lines = []
-    for found in comparisons:
+    for place, found in enumerate(comparisons):
         pairs, contrast = found.pairs, found.contrast
         arrow = ARROWS.get(pairs.direction, "")
         resolution = found.interval.half if found.interval else None
@@ -61,8 +71,9 @@ def contrasts(comparisons: Sequence[Comparison], *, adjusted: bool) -> Table:
             Cell(
                 f"{contrast['treatment']} − {contrast['control']}",
                 f"{contrast['metric']} {arrow}, ±{contrast['equivalence']:g} {pairs.unit}",
+                id=row_id(place) if adjusted else "",
             ),
-            Cell(found.verdict, decides(found), f"verdict {found.verdict.replace('/', '')}"),
+            Cell(found.verdict, decides(found), verdict_kind(found.verdict)),
             measure(found.mean, resolution, f"n = {found.n}", signed=True),
             interval_cell(found.interval),
         ]
@@ -146,7 +157,8 @@ def _forest_panel(axes: Axes, metric: str, group: Sequence[Comparison]) -> None:
             if abs(end) > reach:
                 axes.plot(math.copysign(reach, end), y, ">" if end > 0 else "<", color=colour, ms=5)
         axes.plot(ends(found.interval), [y] * len(ends(found.interval)), color=colour, lw=3.6)
-        axes.plot(mean, y, "o", color=colour, mec="white", mew=0.6, ms=6)
+        (mark,) = axes.plot(mean, y, "o", color=colour, mec="white", mew=0.6, ms=6)
+        titled(mark, f"{who(found)}, {metric}: {found.verdict}, {effect_text(found)}")
         axes.text(
             1.02, y, found.verdict, transform=axes.get_yaxis_transform(), va="center",
             color=INK, fontsize=8.5,

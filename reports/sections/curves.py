@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
 from reports.files import CURVES
 from reports.manifest import StudyEntry
-from reports.pen import COLOURS, Figure, small_multiples, svg
+from reports.pen import COLOURS, Figure, small_multiples, svg, titled
 from reports.report import Report, Section
 from reports.study import few
 from reports.words import number, short, two_lines
@@ -48,7 +45,9 @@ def _curve_figure(study: StudyEntry, term: str, curves: pd.DataFrame) -> Figure:
         for name, axes in zip(names, panels, strict=True):
             own = curves[curves.arm == name]
             colour = COLOURS[study["arms"][name]["role"]]
-            axes.plot(*_broken(own), color=colour, lw=0.7, alpha=0.55)
+            for seed, one in own.groupby("seed"):
+                (line,) = axes.plot(one.step, one.value, color=colour, lw=0.7, alpha=0.55)
+                titled(line, f"{name}, seed {seed}: {number(one.value.iloc[-1])} at the last step")
             mean = own.groupby("step").value.mean()
             axes.plot(mean.index, mean, color=colour, lw=1.8)
             axes.set_title(two_lines(name, 24))
@@ -60,11 +59,3 @@ def _curve_figure(study: StudyEntry, term: str, curves: pd.DataFrame) -> Figure:
     last = curves.sort_values("step").groupby(["arm", "seed"]).value.last().groupby("arm").mean()
     said = "; ".join(f"{name} {number(value)}" for name, value in last.items())
     return Figure(drawn, f"{term} by step. At the last step: {said}.", note)
-
-
-def _broken(curves: pd.DataFrame) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Steps and values of all seeds as one line, broken between seeds: cheap to draw."""
-    parts = [seed[["step", "value"]].to_numpy(float) for _, seed in curves.groupby("seed")]
-    gap = np.full((1, 2), np.nan)
-    line = np.concatenate([part for own in parts for part in (own, gap)])
-    return line[:, 0], line[:, 1]

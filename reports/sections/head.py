@@ -2,25 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING
 
+from reports.cells import row_id
 from reports.manifest import Manifest
-from reports.pen import COLOURS, INK, NEUTRAL, Figure, axis_label, chart, svg
+from reports.pen import COLOURS, INK, NEUTRAL, Figure, axis_label, chart, svg, titled
 from reports.report import Report, Section
 from reports.rows import confirmed
-from reports.statistics.records import Answer, Comparison
+from reports.statistics.records import Answer, Comparison, Verdict
 from reports.study import distinct, flat, latent_size, setting, trained_on
-from reports.words import interval_text, number, outcomes, p_text, two_lines, who
+from reports.words import effect_text, interval_text, number, outcomes, p_text, two_lines, who
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
 
+MOST_LINES = 12  # of secondary contrasts; the others are folded
+
+
+@dataclass(frozen=True)
+class Line:
+    """A secondary contrast in few words; `row` is the id of its row among the contrasts."""
+
+    metric: str
+    row: str
+    who: str
+    verdict: Verdict
+    effect: str
+
+
 def section(report: Report) -> Section:
     """The question, the answer in a sentence, what it rests on and what it does not show."""
     primary = report.answer.primary
     pairs = primary_pairs(primary, report.rows)
+    lines = secondary_lines(report.answer)
     return Section(
         "head",
         "",
@@ -30,9 +49,29 @@ def section(report: Report) -> Section:
             "facts": facts(report.manifest),
             "limits": limits(report.manifest, report.answer),
             "pairs": pairs,
+            "secondary": by_metric(lines[:MOST_LINES]),
+            "folded": by_metric(lines[MOST_LINES:]),
         },
         {"primary": pairs} if pairs else {},
     )
+
+
+def secondary_lines(answer: Answer) -> list[Line]:
+    """A line for each secondary contrast, those on the primary metric first, then by metric."""
+    metrics = dict.fromkeys(
+        [answer.primary.contrast["metric"], *(one.contrast["metric"] for one in answer.secondary)]
+    )
+    order = list(metrics)
+    lines = [
+        Line(one.contrast["metric"], row_id(i), who(one), one.verdict, effect_text(one))
+        for i, one in enumerate(answer.secondary)
+    ]
+    return sorted(lines, key=lambda line: order.index(line.metric))
+
+
+def by_metric(lines: Sequence[Line]) -> list[tuple[str, list[Line]]]:
+    """The lines of each metric, which stand together."""
+    return [(metric, list(own)) for metric, own in groupby(lines, lambda line: line.metric)]
 
 
 def tests(found: Comparison) -> str:
@@ -122,10 +161,15 @@ def primary_pairs(found: Comparison, rows: pd.DataFrame) -> Figure | None:
     with chart(4.6, 3.1) as canvas:
         values, differences = canvas.subplots(1, 2, width_ratios=(1.5, 1))
         for seed in found.pairs.seeds:
-            values.plot(
-                (0, 1), [measured[side, seed] for side in sides], "o-", color=NEUTRAL,
-                mfc=COLOURS["arm"], mec="white", mew=0.6, ms=7, lw=1.2,
+            pair = [measured[side, seed] for side in sides]
+            (line,) = values.plot(
+                (0, 1), pair, "o-", color=NEUTRAL, mfc=COLOURS["arm"], mec="white", mew=0.6, ms=7,
+                lw=1.2,
             )  # fmt: skip
+            each = (
+                f"{side}, seed {seed}: {number(one)}" for side, one in zip(sides, pair, strict=True)
+            )
+            titled(line, *each)
         values.set_xticks((0, 1), [two_lines(side, 15) for side in sides])
         values.set_xlim(-0.35, 1.35)
         values.set_ylabel(axis_label(contrast["metric"], found.pairs.unit, found.pairs.direction))
@@ -143,18 +187,16 @@ def _difference_panel(axes: Axes, found: Comparison) -> None:
     if margin:
         axes.axhspan(-margin, margin, color=NEUTRAL, alpha=0.25, lw=0)
     axes.axhline(0, color=INK, lw=0.8)
-    axes.plot(
-        [0] * found.n,
-        found.pairs.differences,
-        "o",
-        color=COLOURS["arm"],
-        mec="white",
-        mew=0.6,
+    (dots,) = axes.plot(
+        [0] * found.n, found.pairs.differences, "o", color=COLOURS["arm"], mec="white", mew=0.6,
         ms=6,
-    )
+    )  # fmt: skip
+    each = zip(found.pairs.seeds, found.pairs.differences, strict=True)
+    titled(dots, *(f"{who(found)}, seed {seed}: {number(d, signed=True)}" for seed, d in each))
     if found.adjusted is not None and found.mean is not None:
         axes.plot((0.5, 0.5), (found.adjusted.low, found.adjusted.high), color=INK, lw=1.6)
-        axes.plot(0.5, found.mean, "D", color=INK, ms=5)
+        (mean,) = axes.plot(0.5, found.mean, "D", color=INK, ms=5)
+        titled(mean, f"{who(found)}, mean: {effect_text(found)}")
     axes.set_xlim(-0.4, 0.9)
     ticks = ["per\nseed", found.adjusted.coverage if found.adjusted else ""]
     axes.set_xticks((0, 0.5), ticks)

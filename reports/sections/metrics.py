@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,21 +16,23 @@ from reports.pen import (
     MARKERS,
     NEUTRAL,
     Figure,
-    arm_legend,
-    arm_style,
     axis_label,
     chart,
+    label_points,
     logarithmic,
     of_thousands,
     role_legend,
+    small_multiples,
     svg,
+    titled,
 )
 from reports.report import Report, Section
 from reports.rows import alike, confirmed
 from reports.statistics import published
-from reports.statistics.intervals import t_interval
+from reports.statistics.intervals import natural, t_interval
+from reports.statistics.records import Interval, ends
 from reports.study import MANY_ARMS, declared, few, latent_size, many, trained_on, warnings
-from reports.words import ARROWS, number, short
+from reports.words import ARROWS, interval_text, number, short, two_lines
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -179,11 +181,19 @@ def primary_values(study: StudyEntry, rows: pd.DataFrame) -> Figure:
                     ha="center", fontsize=8, color=NEUTRAL,
                 )  # fmt: skip
                 continue
-            axes.plot(
+            (dots,) = axes.plot(
                 own.value, [y] * len(own), MARKERS[role], color=COLOURS[role], ms=6, ls="",
-                mec="white", mew=0.6, zorder=3,
+                mec="white", mew=0.6, zorder=4,
             )  # fmt: skip
-            axes.plot(own.value.mean(), y, "|", color=INK, ms=13, mew=1.4, zorder=4)
+            titled(
+                dots,
+                *(
+                    f"{name}, seed {seed}: {number(value)}"
+                    for seed, value in zip(own.seed, own.value, strict=True)
+                ),
+            )
+            (mean,) = axes.plot(own.value.mean(), y, "|", color=INK, ms=13, mew=1.4, zorder=3)
+            titled(mean, f"{name}, mean: {number(own.value.mean())}")
         axes.set_yticks(range(len(names)), [short(name, most) for name in names])
         for name, tick in zip(names, axes.get_yticklabels(), strict=True):
             if name in (primary["treatment"], primary["control"]):
@@ -195,7 +205,7 @@ def primary_values(study: StudyEntry, rows: pd.DataFrame) -> Figure:
         axes.grid(axis="y", color=NEUTRAL, alpha=0.25, lw=0.6)
         sns.despine(canvas, left=True)
         axes.tick_params(axis="y", length=0)
-        role_legend(canvas, [study["arms"][name]["role"] for name in names])
+        role_legend(canvas, [study["arms"][name]["role"] for name in names], mean=True)
         drawn = svg(canvas)
     means = "; ".join(
         f"{name} {number(group.mean())}" for name, group in measured.groupby("arm").value
@@ -203,53 +213,64 @@ def primary_values(study: StudyEntry, rows: pd.DataFrame) -> Figure:
     return Figure(drawn, f"Dots per seed of {primary['metric']}. Means: {means or 'no values'}.")
 
 
-def label_efficiency(study: StudyEntry, rows: pd.DataFrame) -> Figure | None:
-    """The paper's Fig. 2: accuracy against the number of labelled samples, a panel per data set.
+def label_efficiency(study: StudyEntry, rows: pd.DataFrame) -> tuple[tuple[str, Figure], ...]:
+    """The paper's Fig. 2: accuracy against the number of labelled samples, for each data set.
 
-    Lines join means over seeds; bands are t intervals at the study's level. None where nothing of
-    the kind was measured.
+    A panel per arm: its means over seeds in a band of t intervals at the study's level, and in grey
+    the means of all others.
     """
-    import seaborn as sns
-
     measured = alike(confirmed(rows))
     parts = measured.metric.str.extract(EFFICIENCY)
-    measured = measured.assign(data=parts.data, n=parts.n.astype("Int64"))[parts.n.notna()]
-    if measured.empty:
-        return None
+    measured = measured.assign(data=parts.data, n=parts.n.astype("Int64"))
+    measured = measured[parts.n.notna() & np.isfinite(measured.value)]
+    return tuple(
+        (str(data), _efficiency(study, str(data), own))
+        for data, own in measured.groupby("data", sort=False)
+    )
+
+
+def _efficiency(study: StudyEntry, data: str, measured: pd.DataFrame) -> Figure:
+    import seaborn as sns
+
     names, note = few(study, measured.arm)
-    measured = measured[measured.arm.isin(names)]
-    panels = list(measured.groupby("data", sort=False))
-    with chart(3.7 * len(panels) + 1.6, 3.1) as canvas:
-        grid = canvas.subplots(1, len(panels), squeeze=False)[0]
-        for axes, (data, own) in zip(grid, panels, strict=True):
-            _efficiency_panel(axes, study, own)
-            axes.set_title(short(str(data), 40))
-            axes.set_xlabel("labelled samples")
-        grid[0].set_ylabel("accuracy")
-        arm_legend(canvas, study, names)
+    found = {name: _summary(measured[measured.arm == name], "n", study["level"]) for name in names}
+    with small_multiples(len(names), 0.2, size=(1.7, 1.2), share=(True, True)) as (canvas, panels):
+        for name, axes in zip(names, panels, strict=True):
+            for other in (other for other in names if other != name):
+                (line,) = axes.plot(
+                    list(found[other]), [mean for mean, _ in found[other].values()],
+                    color=NEUTRAL, lw=0.8, alpha=0.6, zorder=1,
+                )  # fmt: skip
+                titled(line, other)
+            _efficiency_panel(axes, name, COLOURS[study["arms"][name]["role"]], found[name])
+            logarithmic(axes)
+        canvas.supxlabel("labelled samples", fontsize=9)
+        canvas.supylabel(f"accuracy on {short(data, 40)}", fontsize=9)
         sns.despine(canvas)
         drawn = svg(canvas)
     said = "; ".join(
-        f"{data}, {n} samples: " + ", ".join(_mean_of(own[own.n == n], names))
-        for data, own in panels
-        for n in sorted({int(own.n.min()), int(own.n.max())})
+        f"{n} samples: "
+        + ", ".join(f"{name} {number(own[n][0])}" for name, own in found.items() if n in own)
+        for n in sorted({int(measured.n.min()), int(measured.n.max())})
     )
-    return Figure(drawn, f"Accuracy by number of labelled samples. {said}.", note)
+    return Figure(drawn, f"Accuracy on {data} by number of labelled samples. {said}.", note)
 
 
-def _efficiency_panel(axes: Axes, study: StudyEntry, measured: pd.DataFrame) -> None:
-    for name in study["arms"]:
-        own = measured[measured.arm == name]
-        if own.empty:
-            continue
-        style, points = arm_style(study, name), []
-        for n, values in own.groupby("n").value:
-            interval = t_interval(values.to_numpy(), study["level"])
-            points.append((int(n), values.mean(), interval.half if interval else 0.0))
-        n, means, halves = map(np.array, zip(*points, strict=True))
-        axes.fill_between(n, means - halves, means + halves, color=style["color"], alpha=0.12, lw=0)
-        axes.plot(n, means, **style, lw=1.5, ms=5, mec="white", mew=0.5)
-    logarithmic(axes)
+def _efficiency_panel(
+    axes: Axes, name: str, colour: str, found: Mapping[int, tuple[float, Interval]]
+) -> None:
+    sizes, means = list(found), [mean for mean, _ in found.values()]
+    low, high = zip(*(ends(one) for _, one in found.values()), strict=True)
+    axes.fill_between(sizes, low, high, color=colour, alpha=0.25, lw=0, zorder=2)
+    (line,) = axes.plot(sizes, means, "o-", color=colour, lw=1.6, ms=4.5, mec="white", mew=0.5)
+    titled(
+        line,
+        *(
+            f"{name}, {n} labelled samples: {number(mean)} {interval_text(one, signed=False)}"
+            for n, (mean, one) in found.items()
+        ),
+    )
+    axes.set_title(two_lines(name, 24))
 
 
 def cost_against_quality(study: StudyEntry, rows: pd.DataFrame) -> Figure | None:
@@ -259,32 +280,34 @@ def cost_against_quality(study: StudyEntry, rows: pd.DataFrame) -> Figure | None
     """
     import seaborn as sns
 
-    metric, measured = study["primary"]["metric"], alike(confirmed(rows))
-    quality = _summary(measured[measured.metric == metric], study["level"])
-    costs = {name: _summary(measured[measured.metric == name], study["level"]) for name in COSTS}
+    primary, measured = study["primary"], alike(confirmed(rows))
+    metric, level = primary["metric"], study["level"]
+    quality = _summary(measured[measured.metric == metric], "arm", level)
+    costs = {name: _summary(measured[measured.metric == name], "arm", level) for name in COSTS}
     shown = {name: found for name, found in costs.items() if found.keys() & quality.keys()}
     if not shown:
         return None
     names, note = few(study, quality)
     first = measured[measured.metric == metric].iloc[0]
     units = dict(zip(measured.metric, measured.unit, strict=True))
-    with chart(3.3 * len(shown) + 1.6, 3.0) as canvas:
+    high = max(2.3, 0.15 * len(names))  # of the axes
+    with chart(4.3 * len(shown), high + 0.8) as canvas:
         grid = canvas.subplots(1, len(shown), squeeze=False, sharey=True)[0]
         for axes, (cost, found) in zip(grid, shown.items(), strict=True):
             for name in (name for name in names if name in found):
-                (x, wide), (y, high) = found[name], quality[name]
-                style = arm_style(study, name)
-                axes.errorbar(
-                    x, y, xerr=wide, yerr=high, color=style["color"], marker=style["marker"], ms=7,
-                    lw=1, mec="white", mew=0.6,
-                )  # fmt: skip
+                _cost_mark(axes, study["arms"][name]["role"], found[name], quality[name])
+                said = f"{name}: {metric} {number(quality[name][0])}"
+                titled(axes.lines[-1], f"{said}, {cost} {number(found[name][0])}")
             values = [mean for mean, _ in found.values()]
             if min(values) > 0 and max(values) > 8 * min(values):
                 logarithmic(axes)
             axes.xaxis.set_major_formatter(of_thousands)
             axes.set_xlabel(axis_label(cost, units[cost], ""))
+        for axes, found in zip(grid, shown.values(), strict=True):
+            points = {name: (found[name][0], quality[name][0]) for name in names if name in found}
+            label_points(axes, points, 0.15 / high, (primary["treatment"], primary["control"]))
         grid[0].set_ylabel(axis_label(metric, first.unit, first.direction))
-        arm_legend(canvas, study, names)
+        role_legend(canvas, [study["arms"][name]["role"] for name in names], mean=False)
         sns.despine(canvas)
         drawn = svg(canvas)
     said = "; ".join(
@@ -297,15 +320,23 @@ def cost_against_quality(study: StudyEntry, rows: pd.DataFrame) -> Figure | None
     return Figure(drawn, f"{metric} against cost. {said}.", note)
 
 
-def _summary(measured: pd.DataFrame, level: float) -> dict[str, tuple[float, float]]:
-    """The mean of each arm over seeds, and half its t interval, 0 where there is none."""
+def _cost_mark(
+    axes: Axes, role: str, cost: tuple[float, Interval], quality: tuple[float, Interval]
+) -> None:
+    (x, across), (y, up) = cost, quality
+    axes.plot(ends(across), (y, y), color=COLOURS[role], lw=1, alpha=0.6)
+    axes.plot((x, x), ends(up), color=COLOURS[role], lw=1, alpha=0.6)
+    axes.plot(x, y, MARKERS[role], color=COLOURS[role], ms=7, mec="white", mew=0.6, zorder=3)
+
+
+def _summary(measured: pd.DataFrame, by: str, level: float) -> dict[Any, tuple[float, Interval]]:
+    """Each group's mean over seeds and its t interval, as far as there can be such values.
+
+    Of one value the interval is that value.
+    """
     found = {}
-    for name, values in measured.groupby("arm").value:
-        interval = t_interval(values.to_numpy(), level)
-        found[str(name)] = float(values.mean()), interval.half if interval else 0.0
+    for key, group in measured.groupby(by):
+        mean = float(group.value.mean())
+        interval = t_interval(group.value.to_numpy(), level) or Interval(mean, mean, level)
+        found[key] = mean, natural(interval, group.unit.iloc[0])
     return found
-
-
-def _mean_of(measured: pd.DataFrame, names: Sequence[str]) -> list[str]:
-    means = measured.groupby("arm").value.mean()
-    return [f"{name} {number(means[name])}" for name in names if name in means.index]

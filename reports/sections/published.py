@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from reports.cells import Cell, Table, measure, raw
+from reports.cells import Cell, Table, interval_cell, measure, raw
 from reports.manifest import StudyEntry
 from reports.report import Report, Section
+from reports.statistics.intervals import natural
 from reports.statistics.published import STEPS, Beside, beside, fit_images
 from reports.statistics.records import ends
 from reports.study import by_value, flat, resolved, setting
@@ -46,7 +47,7 @@ def beside_published(found: Sequence[Beside]) -> Table:
             Cell(line.published.train, f"latent size {line.latent_dim}"),
             Cell(line.published.metric, line.published.unit),
             measure(line.mean, line.prediction.half if line.prediction else None, f"n = {line.n}"),
-            Cell(interval_text(line.prediction, signed=False), raw=raw(*ends(line.prediction))),
+            _prediction(line),
             measure(line.published.value, note=line.published.model),
             Cell("; ".join(line.apart) or "—", kind="words"),
             Cell(words[line.within]),
@@ -101,6 +102,15 @@ def differences(study: StudyEntry, found: Sequence[Beside]) -> tuple[str, ...]:
             f"estimator of its nats. Ours: {', '.join(ours)}."
         )
     return tuple(said)
+
+
+def _prediction(line: Beside) -> Cell:
+    """The prediction interval, as far as such values can be."""
+    if line.prediction is None:
+        return interval_cell(None)
+    shown = natural(line.prediction, line.published.unit)
+    text = interval_text(shown, line.prediction.half, signed=False)
+    return Cell(text, raw=raw(*ends(shown)))
 
 
 def _said(value: object) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 
 from reports.cells import Cell, Table, measure, raw
 from reports.manifest import CandidateEntry, StudyEntry, TuningEntry
-from reports.pen import COLOURS, INK, Figure, annotated, chart, room, small_multiples, svg
+from reports.pen import COLOURS, INK, Figure, annotated, chart, room, small_multiples, svg, titled
 from reports.report import Report, Section
 from reports.study import few, many, resolved, trained_on
 from reports.words import number, outcomes, plain, short, stacked, two_lines
@@ -157,7 +157,10 @@ def tuning_history(study: StudyEntry, tuning: TuningEntry) -> Figure | None:
         for (name, tried), axes in zip(found.items(), panels, strict=True):
             colour = COLOURS[study["arms"][name]["role"]]
             numbers, objectives = zip(*((n, value) for n, value, _ in tried), strict=True)
-            axes.plot(numbers, objectives, "o", color=colour, ms=4.5, mec="white", mew=0.5)
+            (dots,) = axes.plot(
+                numbers, objectives, "o", color=colour, ms=4.5, mec="white", mew=0.5
+            )
+            titled(dots, *(f"{name}, candidate {n}: {number(value)}" for n, value, _ in tried))
             axes.step(
                 numbers, best.accumulate(objectives), where="post", color=colour, lw=1.4, alpha=0.8
             )

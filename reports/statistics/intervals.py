@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from reports.statistics.records import Array, Interval
 
+NATURAL = {
+    **dict.fromkeys(("accuracy", "share", "reciprocal rank"), (0.0, 1.0)),
+    **dict.fromkeys(("count", "GFLOP", "images/s", "MiB", "s"), (0.0, math.inf)),
+    **dict.fromkeys(("R^2", "skill"), (-math.inf, 1.0)),
+}
+"""What a measurement of one arm can be, by its unit: the least and the most; else anything."""
 RESAMPLES = 19_999  # of seeds: they leave the ends unsure by 1% of the interval's half-width
 
 
@@ -22,6 +29,13 @@ def t_interval(values: Sequence[float] | Array, level: float) -> Interval | None
     half = float(t.ppf(1 - level / 2, n - 1) * np.std(values, ddof=1) / math.sqrt(n))
     mean = float(np.mean(values))
     return Interval(mean - half, mean + half, level)
+
+
+def natural(interval: Interval, unit: str) -> Interval:
+    """What of the interval of one arm can be; to be shown, and never of a difference."""
+    least, most = NATURAL.get(unit, (-math.inf, math.inf))
+    low, high = (min(max(end, least), most) for end in (interval.low, interval.high))
+    return replace(interval, low=low, high=high)
 
 
 def bootstrap(values: Array, level: float) -> Interval:

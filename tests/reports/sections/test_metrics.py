@@ -7,13 +7,15 @@ may stand side by side.
 from __future__ import annotations
 
 import json
+import re
+from html import unescape
 
 import numpy as np
 import pytest
 from scipy import stats
 
 from reports import manifest as manifests
-from reports import rows
+from reports import pen, rows
 from reports.sections import metrics as all_metrics
 from reports.statistics.answers import answer
 from reports.words import number
@@ -130,28 +132,58 @@ def test_values_measured_otherwise_have_a_column_of_their_own(study):
     assert notes == [f"nats, measured as {usual}", "nats, measured as other"]
 
 
-def test_label_efficiency_has_every_arm_at_every_number_of_samples(study, monkeypatch):
-    drawn = []
-    monkeypatch.setattr(
-        all_metrics, "_efficiency_panel", lambda axes, study, own: drawn.append(own)
-    )
+def titles(figure):
+    """What a reader who points at the marks of a chart reads."""
+    return [unescape(one) for one in re.findall("<title>(.*?)</title>", figure.drawn.decode())]
+
+
+def test_label_efficiency_has_every_arm_at_every_number_of_samples(study):
     folder = enrich(study())
-    figure = all_metrics.label_efficiency(*loaded(folder))
-    assert len(drawn) == 1  # one data set
-    assert sorted(drawn[0].n.unique()) == [10, 100, 1000]
-    assert set(drawn[0].arm) == {"new", "old", "plain", "pixels"}
-    assert "affnist, 10 samples: new 0.1" in figure.alt
-    assert "affnist, 1000 samples: new 0.3" in figure.alt
+    ((data, figure),) = all_metrics.label_efficiency(*loaded(folder))
+    assert data == "affnist"
+    points = [title for title in titles(figure) if "labelled" in title]
+    assert {title.split(":")[0] for title in points} == {
+        f"{arm}, {n} labelled samples"
+        for arm in ("new", "old", "plain", "pixels")
+        for n in (10, 100, 1000)
+    }
+    assert len(points) == 12
+    assert figure.alt.startswith("Accuracy on affnist by number of labelled samples. 10 samples: ")
+    assert "1000 samples: new 0.3" in figure.alt
 
 
-def test_bands_of_label_efficiency_are_t_intervals(study):
-    from matplotlib.figure import Figure
-
-    found, frame = loaded(enrich(study()))
+def test_intervals_of_arms_are_t_intervals_cut_to_what_can_be(study):
+    frame = loaded(enrich(study()))[1]
     own = frame[(frame.metric == "label_efficiency/affnist/10") & (frame.arm == "new")]
-    axes = Figure().subplots()
-    all_metrics._efficiency_panel(axes, found, own.assign(n=10))
-    low, high = (axes.collections[0].get_paths()[0].vertices[:, 1] for _ in range(2))
-    interval = stats.ttest_1samp(own.value, 0).confidence_interval(0.95)
-    assert (low.min(), high.max()) == pytest.approx(tuple(interval))
-    assert axes.get_xscale() == "log"
+    low, high = stats.ttest_1samp(own.value, 0).confidence_interval(0.95)
+    mean, found = all_metrics._summary(own, "arm", 0.05)["new"]
+    assert mean == pytest.approx(own.value.mean())
+    assert (found.low, found.high) == pytest.approx((low, high))
+    wide = own.assign(value=[0.0, 0.5, 1.0])
+    assert stats.ttest_1samp(wide.value, 0).confidence_interval(0.95).high > 1
+    _, found = all_metrics._summary(wide, "arm", 0.05)["new"]
+    assert (found.low, found.high) == (0, 1)
+    _, found = all_metrics._summary(wide.assign(unit="s"), "arm", 0.05)["new"]
+    assert found.low == 0
+    assert found.high > 1
+    _, found = all_metrics._summary(wide.assign(unit="nats"), "arm", 0.05)["new"]
+    assert found.low < 0
+
+
+def test_a_point_says_its_arm_its_seed_and_its_value(study):
+    found, frame = loaded(study())
+    said = titles(all_metrics.primary_values(found, frame))
+    own = frame[frame.metric == "knn/affnist"]
+    assert {f"{r.arm}, seed {r.seed}: {number(r.value)}" for r in own.itertuples()} <= set(said)
+
+
+@pytest.mark.parametrize("n", [1, 3, 11, 24])
+def test_names_beside_points_do_not_touch(n):
+    rng = np.random.default_rng(n)
+    places = np.sort(rng.uniform(0.4, 0.5, n))
+    moved = pen.apart(places, 1 / 24)
+    assert (np.diff(moved) >= 1 / 24 - 1e-9).all()
+    assert (moved >= 0).all()
+    assert (moved <= 1).all()
+    far = np.linspace(0, 1, n)
+    assert pen.apart(far, 0.9 / 24) == pytest.approx(far), "none moves without need"
