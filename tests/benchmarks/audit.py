@@ -19,7 +19,7 @@ from torch import Tensor
 import tvae
 from tvae import data, registry
 from tvae.divergences.base import Side
-from tvae.evaluation._ridge import ridge
+from tvae.evaluation._ridge import Ridge
 from tvae.evaluation.act import Act, chances
 from tvae.evaluation.base import Context
 from tvae.evaluation.probe import ProbeT
@@ -65,7 +65,7 @@ def without_T(context: Context) -> None:
     both, e_g = embed(family.apply(true, g)), embed(family.apply(x, g))
 
     def blind(z: Tensor) -> Tensor:
-        return ridge(e_rest, mapped, z).float()
+        return Ridge(e_rest)(mapped, z).float()
 
     others = embed(family.apply(to.repeat_interleave(19, 0), more)).unflatten(0, (n, 19))
     candidates = torch.cat([e_true[:, None], others], 1)

@@ -7,14 +7,14 @@ fitted, `D` latent size.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from tvae.evaluation._ridge import ridge
+from tvae.evaluation._ridge import Ridge
 from tvae.evaluation.base import (
     Context,
     Direction,
@@ -23,7 +23,7 @@ from tvae.evaluation.base import (
     at_least,
 )
 from tvae.evaluation.transfer import generated
-from tvae.families.base import Parameters
+from tvae.families.base import Parameters, TransformationFamily
 from tvae.models.base import Model, infers_T
 from tvae.streams import Streams
 
@@ -74,57 +74,68 @@ def mean_square(found: Tensor, true: Tensor) -> float:
     return float((found.double() - true.double()).square().flatten(1).sum(1).mean())
 
 
-@dataclass(frozen=True)
 class Scene:
     """Images x, transformations f of them, and the images x' that these are carried over to.
 
-    Attributes:
+    Whatever it holds besides is made when it is first asked for: no image is moved or embedded for
+    a measurement that is not made.
+
+    Args:
+        model: what embeds.
+        family: what f is drawn from.
         x: n 1 S S, in whose rows T is inferred.
         parameters: of f, one per image.
-        e: E(x), n D, as the others.
-        e_1: E(f(x)).
-        e_2: E(f^-1(x)), the second view's.
-        to: x', the image after x, n 1 S S.
-        e_to: E(x').
-        true: f(x').
-        e_true: E(f(x')).
-        e_back: E(f^-1(x')).
     """
 
-    x: Tensor
-    parameters: Parameters
-    e: Tensor
-    e_1: Tensor
-    e_2: Tensor
-    to: Tensor
-    e_to: Tensor
-    true: Tensor
-    e_true: Tensor
-    e_back: Tensor
+    def __init__(
+        self, model: Model, family: TransformationFamily, x: Tensor, parameters: Parameters
+    ) -> None:
+        self.model, self.family, self.x, self.parameters = model, family, x, parameters
+        self.to = x.roll(-1, 0)
 
-    @staticmethod
-    def of(context: Context, x: Tensor, parameters: Parameters) -> Scene:
-        """The scene of images and of transformations, one each."""
-        family, model = context.family, context.model
+    def embed(self, images: Tensor) -> Tensor:
+        """E of images, where x is."""
+        return self.model.embed(images).to(self.x.device)
 
-        def embed(images: Tensor) -> Tensor:
-            return model.embed(images).to(x.device)
+    @cached_property
+    def back(self) -> Parameters:
+        """Of f^-1, or of the second view's transformation."""
+        return self.family.invert(self.parameters)
 
-        back, to = family.invert(parameters), x.roll(-1, 0)
-        true = family.apply(to, parameters)
-        e = embed(x)
-        return Scene(
-            x=x,
-            parameters=parameters,
-            e=e,
-            e_1=embed(family.apply(x, parameters)),
-            e_2=embed(family.apply(x, back)),
-            to=to,
-            e_to=e.roll(-1, 0),
-            true=true,
-            e_true=embed(true),
-            e_back=embed(family.apply(to, back)),
-        )
+    @cached_property
+    def e(self) -> Tensor:
+        """E(x), n D, as the others."""
+        return self.embed(self.x)
+
+    @cached_property
+    def e_1(self) -> Tensor:
+        """E(f(x))."""
+        return self.embed(self.family.apply(self.x, self.parameters))
+
+    @cached_property
+    def e_2(self) -> Tensor:
+        """E(f^-1(x)), the second view's."""
+        return self.embed(self.family.apply(self.x, self.back))
+
+    @cached_property
+    def e_to(self) -> Tensor:
+        """E(x'), x' the image after x."""
+        return self.e.roll(-1, 0)
+
+    @cached_property
+    def true(self) -> Tensor:
+        """f(x'), n 1 S S."""
+        return self.family.apply(self.to, self.parameters)
+
+    @cached_property
+    def e_true(self) -> Tensor:
+        """E(f(x'))."""
+        return self.embed(self.true)
+
+    @cached_property
+    def e_back(self) -> Tensor:
+        """E(f^-1(x'))."""
+        return self.embed(self.family.apply(self.to, self.back))
 
     def by_T(self, model: Model) -> Move | None:
         """r(., T_x); None for a model without T."""
@@ -208,7 +219,7 @@ class Act(Metric):
 
     def decodes(self) -> int:
         """Images that are encoded, which takes about as long; see `Metric.decodes`."""
-        return (2 * self.transformations + 8) * self.images + 5 * self.fit
+        return (2 * self.transformations + 6) * self.images + 6 * self.fit
 
     def directions(self, labels: Sequence[str]) -> dict[str, Direction]:
         """What is measured, and which way is better."""
@@ -239,60 +250,82 @@ class Act(Metric):
     def values(self, context: Context) -> dict[str, float]:
         """Those that apply to the model."""
         model, family, streams = context.model, context.family, Streams(context.seed)
-        drawn = streams("evaluation/act")
+        drawn, drawn_g = streams("evaluation/act"), streams("evaluation/act/second")
         x, rest = context.parted(self.images)
         n, k = len(x), self.transformations
-        scene = Scene.of(context, x, family.draw(n, drawn))
+        scene = Scene(model, family, x, family.draw(n, drawn))
         more = family.draw(n * (k - 1), drawn)
         # one f to one x', so that M need not be small where there are few images
         rows = torch.arange(self.fit) % len(rest)
-        fit = Scene.of(context, rest[rows.to(rest.device)], family.draw(self.fit, drawn))
+        fit = Scene(model, family, rest[rows.to(rest.device)], family.draw(self.fit, drawn))
+        second = Scene(model, family, x, family.draw(n, drawn_g))
+        both, both_fit = (
+            one.embed(family.apply(one.true, g))
+            for one, g in ((scene, second.parameters), (fit, family.draw(self.fit, drawn_g)))
+        )
 
-        seen = self.embedded(context, scene, more)
-        seen_back = self.embedded(context, scene, more, back=True)
-        blind = mean_square(ridge(fit.e_to, fit.e_true, scene.e_to).to(x.device), scene.e_true)
-        blind_back = mean_square(ridge(fit.e_to, fit.e_back, scene.e_to).to(x.device), scene.e_back)
+        def moved(parameters: Parameters) -> Tensor:
+            return family.apply(scene.to.repeat_interleave(k - 1, 0), parameters)
+
+        def among(true: Tensor, others: Tensor) -> Tensor:
+            """Candidates of each x', n K and more; the true one first."""
+            return torch.cat([true[:, None], others.unflatten(0, (n, -1))], 1)
+
+        unseen = moved(more)
+        seen = among(scene.e_true, scene.embed(unseen))
+        regression = Ridge(fit.e_to)
+
+        def error_of_blind(outputs: Tensor, true: Tensor) -> float:
+            return mean_square(regression(outputs, scene.e_to).to(true.device), true)
+
+        def around(move: Move) -> Tensor:
+            """Where the T of other images move x', on average."""
+            return torch.stack([move(scene.e_to, shift) for shift in others(n)]).mean(0)
 
         def scored(move: Move, candidates: Tensor, blind: float) -> dict[str, float]:
-            where = move(scene.e_to, 0)
+            where, true = move(scene.e_to, 0), candidates[:, 0]
             mrr, hit1 = (float(each.mean()) for each in chances(where, candidates))
-            around = torch.stack([move(scene.e_to, shift) for shift in others(len(scene.x))]).mean(
-                0
-            )
-            error, shuffled = (mean_square(z, candidates[:, 0]) for z in (where, around))
-            return {"mrr": mrr, "hit1": hit1, "skill": skill(error, blind, shuffled)}
+            shuffled = mean_square(around(move), true)
+            return {
+                "mrr": mrr,
+                "hit1": hit1,
+                "skill": skill(mean_square(where, true), blind, shuffled),
+            }
 
+        def composition(first: Move, after: Move) -> float:
+            def twice(z: Tensor, shift: int) -> Tensor:
+                return after(first(z, shift), shift)
+
+            error, shuffled = (mean_square(z, both) for z in (twice(scene.e_to, 0), around(twice)))
+            return skill(error, error_of_blind(both_fit, both), shuffled)
+
+        blind = error_of_blind(fit.e_true, scene.e_true)
         out: dict[str, dict[str, float]] = {}
-        moves = {
-            "act": (scene.by_T(model), fit.by_T(model)),
-            "act_difference": (scene.by_difference(), fit.by_difference()),
+        scenes = (scene, fit, second)
+        moves: dict[str, tuple[Move | None, ...]] = {
+            "act": tuple(one.by_T(model) for one in scenes),
+            "act_difference": tuple(one.by_difference() for one in scenes),
         }
-        for kind, (move, fitted) in moves.items():
-            if move is not None and fitted is not None:
-                out[kind] = scored(move, seen, blind) | {
-                    "gain": self.gain(scene, fit, move, fitted, blind),
-                    "composition": self.composition(context, scene, fit, kind),
+        for kind, (acts, fitted, after) in moves.items():
+            if acts is not None and fitted is not None and after is not None:
+                out[kind] = scored(acts, seen, blind) | {
+                    "gain": self.gain(scene, fit, acts, fitted, blind),
+                    "composition": composition(acts, after),
                 }
         back = scene.by_T_back(model, invertible=family.inverse != "none")
         move = scene.by_T(model)
         if move is not None and back is not None:
             known = move
+            seen_back = among(scene.e_back, scene.embed(moved(family.invert(more))))
+            blind_back = error_of_blind(fit.e_back, scene.e_back)
             out["act_inverse"] = scored(back, seen_back, blind_back)
             out["act_shuffled"] = scored(lambda z, s: known(z, s + 2), seen, blind)
             out["act_own"] = scored(self.own(model, scene), seen, blind)
             if model.generates:
-                out["act_pixels"] = self.pixels(context, scene, fit, more, move)
+                mapped = regression(fit.true, scene.e_to).to(x).reshape(x.shape)
+                shown = among(scene.true.flatten(1), unseen.flatten(1))
+                out["act_pixels"] = self.pixels(scene, shown, mapped, move)
         return {f"{kind}/{name}": v for kind, found in out.items() for name, v in found.items()}
-
-    def embedded(
-        self, context: Context, scene: Scene, more: Parameters, *, back: bool = False
-    ) -> Tensor:
-        """E of the K transformations of each x', the true one first, N K D."""
-        family = context.family
-        parameters = family.invert(more) if back else more
-        images = family.apply(scene.to.repeat_interleave(self.transformations - 1, 0), parameters)
-        found = context.model.embed(images).to(scene.e).unflatten(0, (len(scene.to), -1))
-        return torch.cat([(scene.e_back if back else scene.e_true)[:, None], found], 1)
 
     @staticmethod
     def own(model: Model, scene: Scene) -> Move:
@@ -308,51 +341,18 @@ class Act(Metric):
         def error(shift: int) -> float:
             inputs = torch.cat([fit.e_to, fitted(fit.e_to, shift)], 1)
             new = torch.cat([scene.e_to, move(scene.e_to, shift)], 1)
-            return mean_square(ridge(inputs, fit.e_true, new).to(scene.e), scene.e_true)
+            return mean_square(Ridge(inputs)(fit.e_true, new).to(scene.e), scene.e_true)
 
         return skill(error(0), blind, error(2))
 
     @staticmethod
-    def composition(context: Context, scene: Scene, fit: Scene, kind: str) -> float:
-        """``composition``: after f, a second transformation g, its T inferred from x, too."""
-        model, family = context.model, context.family
-        drawn = Streams(context.seed)("evaluation/act/second")
-
-        def then(scene: Scene) -> tuple[Parameters, Tensor]:
-            g = family.draw(len(scene.x), drawn)
-            return g, model.embed(family.apply(scene.true, g)).to(scene.e)
-
-        g, target = then(scene)
-        _, fit_target = then(fit)
-        second = Scene.of(context, scene.x, g)
-        if kind == "act":
-            first, after = scene.by_T(model), second.by_T(model)
-        else:
-            first, after = scene.by_difference(), second.by_difference()
-        assert first is not None
-        assert after is not None
-
-        def moved(shift: int) -> Tensor:
-            return after(first(scene.e_to, shift), shift)
-
-        around = torch.stack([moved(shift) for shift in others(len(scene.x))]).mean(0)
-        blind = mean_square(ridge(fit.e_to, fit_target, scene.e_to).to(scene.e), target)
-        return skill(mean_square(moved(0), target), blind, mean_square(around, target))
-
-    def pixels(
-        self, context: Context, scene: Scene, fit: Scene, more: Parameters, move: Move
-    ) -> dict[str, float]:
-        """The same of decoded images."""
-        model, family = context.model, context.family
-        images = family.apply(scene.to.repeat_interleave(self.transformations - 1, 0), more)
-        candidates = torch.cat(
-            [scene.true.flatten(1)[:, None], images.flatten(1).unflatten(0, (len(scene.to), -1))], 1
-        )
+    def pixels(scene: Scene, candidates: Tensor, mapped: Tensor, move: Move) -> dict[str, float]:
+        """The same of decoded images, among candidates n K S*S; `mapped` is the blind map's."""
+        model = scene.model
         decoded = generated(model, move(scene.e_to, 0))
         around = torch.stack(
             [generated(model, move(scene.e_to, shift)) for shift in others(len(scene.x))]
         ).mean(0)
-        mapped = ridge(fit.e_to, fit.true, scene.e_to).to(scene.e).reshape(scene.true.shape)
         mrr, hit1 = (float(each.mean()) for each in chances(decoded.flatten(1), candidates))
         errors = (mean_square(found, scene.true) for found in (decoded, mapped, around))
         return {"mrr": mrr, "hit1": hit1, "skill": skill(*errors)}

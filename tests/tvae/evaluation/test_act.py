@@ -10,7 +10,7 @@ import torch
 from sklearn.linear_model import RidgeCV
 from sklearn.preprocessing import StandardScaler
 
-from tvae.evaluation._ridge import ALPHAS
+from tvae.evaluation._ridge import ALPHAS, Ridge
 from tvae.evaluation.act import Act, chances, skill
 from tvae.evaluation.base import Context
 from tvae.registry import families
@@ -53,6 +53,27 @@ def test_what_collapses_or_explodes_is_at_chance(bad):
 def ridge(x, y, at):
     scaler = StandardScaler().fit(x)
     return RidgeCV(ALPHAS).fit(scaler.transform(x), y).predict(scaler.transform(at))
+
+
+@pytest.mark.parametrize("columns", [3, 29, 30, 80])
+def test_one_decomposition_serves_every_output_as_scikit_learn_does(columns):
+    """With fewer and with more columns than rows, a constant one, and unlike best penalties."""
+    generator = np.random.default_rng(columns)
+    x, at = (generator.standard_normal((n, columns)) * 3 + 1 for n in (30, 7))
+    x[:, 0] = at[:, 0] = 0.1
+    regression = Ridge(torch.from_numpy(x))
+    told = x[:, 1:3] @ generator.standard_normal((2, 4))
+    for noise in (0.0, 1.0, 100.0):
+        y = told + noise * generator.standard_normal(told.shape)
+        found = regression(torch.from_numpy(y), torch.from_numpy(at))
+        np.testing.assert_allclose(found, ridge(x, y, at), atol=1e-6 * max(1, noise))
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_a_regression_on_what_is_not_finite_says_nothing(bad):
+    fine, broken = torch.randn(4, 2), torch.full((4, 2), bad)
+    for inputs, outputs, new in ((broken, fine, fine), (fine, broken, fine), (fine, fine, broken)):
+        assert Ridge(inputs)(outputs, new).isnan().all()
 
 
 @torch.no_grad()
