@@ -288,7 +288,10 @@ def _model(
         _train(trial, files, dataset, family, device, emit, stop)
         facts = _trained(files)
         assert facts is not None
-    return checkpoint.load(files.path, device), facts
+    model = checkpoint.load(files.path, device)
+    if device.type == "cpu":  # a third less for convolutions, the same numbers up to rounding
+        model.to(memory_format=torch.channels_last)
+    return model, facts
 
 
 def _trained(files: TrialFolder) -> dict[str, float] | None:
