@@ -85,6 +85,8 @@ class Result:
         weights: of the model's divergences in its loss, by what each is there for.
         notes: what happened on the way, such as a corrupt checkpoint that was passed over.
         unmeasured: metric -> why it measured nothing: it failed, and cost itself alone.
+        metric_seconds: metric -> CPU seconds that it took. What metrics share, such as embeddings,
+            is taken by the first that asks for it.
     """
 
     status: Status
@@ -95,6 +97,7 @@ class Result:
     weights: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     unmeasured: dict[str, str] = field(default_factory=dict)
+    metric_seconds: dict[str, float] = field(default_factory=dict)
 
 
 class TrialFolder:

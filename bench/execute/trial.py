@@ -187,8 +187,10 @@ def run(
     context.embed("x", context.sample(CHECKED))
     measurements: list[Measured] = []
     unmeasured: dict[str, str] = {}
+    metric_seconds: dict[str, float] = {}
     for name, settings in trial.metrics.items():
         reach("metric/begin")
+        began = time.process_time()
         try:
             measurements += _measured(name, settings, context, {m["name"] for m in measurements})
         except (Exception, SystemExit) as error:  # a metric may fail in any way
@@ -196,6 +198,7 @@ def run(
                 raise
             unmeasured[name] = _reason(error)
             write_atomically(files.traceback, traceback.format_exc().encode())
+        metric_seconds[name] = time.process_time() - began
     if trial.stage == "confirm" and model.generates:
         _write_arrays(files.pictures, pictures(context))
     if context.outcomes:
@@ -215,6 +218,7 @@ def run(
         facts=facts,
         weights=model.weights,
         unmeasured=unmeasured,
+        metric_seconds=metric_seconds,
     )
 
 
