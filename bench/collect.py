@@ -328,6 +328,7 @@ def _trial(ending: Ending, store: Store) -> schema.TrialEntry:
             if measured.get("warning")
         },
         "steps": trial.steps,
+        "machines": list(ending.result.machines),
         "metric_seconds": dict(ending.result.metric_seconds),
         "curve": relative(folder.curve),
         "pictures": relative(folder.pictures),

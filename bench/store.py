@@ -8,9 +8,9 @@
       rows.parquet     the measurements
       report.html
       optuna.db
-      trials/KEY/      trial.json, curve.jsonl, model.json, weights.safetensors, pictures.npz,
-                       result.json, notes.json where something happened on the way, traceback.txt
-                       after a crash, step-*.safetensors while it trains
+      trials/KEY/      trial.json, curve.jsonl, model.json, weights.safetensors, machines.json,
+                       pictures.npz, result.json, notes.json where something happened on the way,
+                       traceback.txt after a crash, step-*.safetensors while it trains
 """
 
 from __future__ import annotations
@@ -85,6 +85,8 @@ class Result:
         weights: of the model's divergences in its loss, by what each is there for.
         notes: what happened on the way, such as a corrupt checkpoint that was passed over.
         unmeasured: metric -> why it measured nothing: it failed, and cost itself alone.
+        machines: what trained it, as `bench.plan.machine.hardware` says it: one, or in their order
+            those that it was continued on.
         metric_seconds: metric -> CPU seconds that it took. What metrics share, such as embeddings,
             is taken by the first that asks for it.
     """
@@ -97,6 +99,7 @@ class Result:
     weights: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     unmeasured: dict[str, str] = field(default_factory=dict)
+    machines: list[str] = field(default_factory=list)
     metric_seconds: dict[str, float] = field(default_factory=dict)
 
 
@@ -177,6 +180,20 @@ class TrialFolder:
     def note(self, message: str) -> None:
         """Note what happened on the way, such as a corrupt checkpoint that was passed over."""
         self.write_json("notes.json", [*self.notes(), message])
+
+    def machines(self) -> list[str]:
+        """What trained it so far, in order; a file that is not intact says nothing."""
+        try:
+            found = json.loads((self.path / "machines.json").read_text())
+        except (OSError, ValueError):
+            return []
+        whole = isinstance(found, list) and all(isinstance(each, str) for each in found)
+        return found if whole else []
+
+    def trained_on(self, machine: str, *, anew: bool) -> None:
+        """Say what trains it from now on; `anew`: from the start, whatever was before."""
+        before = [] if anew else self.machines()
+        self.write_json("machines.json", list(dict.fromkeys([*before, machine])))
 
     def write_json(self, name: str, content: object) -> None:
         """Write plain data."""

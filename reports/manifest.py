@@ -130,6 +130,7 @@ class TrialEntry(TypedDict):
     notes: NotRequired[list[str]]  # what happened on the way, such as a process that was killed
     warnings: NotRequired[dict[str, str]]  # metric -> why its value must not be taken at its word
     steps: int
+    machines: NotRequired[list[str]]  # what trained it, in order; empty without training
     metric_seconds: NotRequired[dict[str, float]]  # metric -> CPU seconds that measuring took
     curve: str | None  # path of curve.jsonl relative to the study's folder
     pictures: str | None  # path of pictures.npz likewise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
@@ -33,6 +34,17 @@ def trained_on(study: StudyEntry, arm: str) -> str | None:
     """The label of an arm's training data: its own, or that of the shared configuration."""
     train = study["arms"][arm].get("train", setting(study["config"], "data.train"))
     return train if isinstance(train, str) else None
+
+
+def machines(trial: TrialEntry) -> str:
+    """What trained a trial, those that it was continued on included; empty: nobody knows."""
+    return ", then ".join(trial.get("machines", []))
+
+
+def all_machines(trials: Iterable[TrialEntry]) -> Counter[str]:
+    """What trained how many of the confirmation trials, of those of which it is known."""
+    found = (machines(trial) for trial in trials if trial["stage"] == "confirm")
+    return Counter(filter(None, found))
 
 
 def latent_size(study: StudyEntry, arm: str) -> int | None:

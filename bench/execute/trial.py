@@ -24,6 +24,7 @@ from typing import Any, get_args
 import numpy as np
 import torch
 
+from bench.plan.machine import hardware
 from bench.plan.trials import Trial
 from bench.store import Measured, Result, TrialFolder
 from tvae import checkpoint, data, registry
@@ -218,6 +219,7 @@ def run(
         facts=facts,
         weights=model.weights,
         unmeasured=unmeasured,
+        machines=files.machines() if model.trains else [],
         metric_seconds=metric_seconds,
     )
 
@@ -335,6 +337,7 @@ def _train(
     for path, message in corrupt.items():
         files.note(f"{message}; continued from step {state.step}")
         path.unlink()
+    files.trained_on(hardware(device.type), anew=saved is None)
     records = files.records(up_to=state.step)
     files.write_records(records)
     before = records[-1]["seconds"] if records else 0.0

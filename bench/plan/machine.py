@@ -101,6 +101,18 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
+def hardware(device: str) -> str:
+    """What computes here: the GPU's name, or the processor's and the instructions torch uses of it.
+
+    Between unlike ones numbers differ by rounding, which training makes larger.
+    """
+    import torch
+
+    if device == "cuda":
+        return torch.cuda.get_device_name()
+    return f"{_processor()} ({torch.backends.cpu.get_cpu_capability()})"
+
+
 def describe(study: Study, world: World) -> dict[str, Any]:
     """What a reader needs to judge or repeat the run: versions, commit, machine, data digests."""
     return {

@@ -156,6 +156,7 @@ class MLflowRuns(Watcher):
             "evaluation": trial.evaluation_key,
             "folder": self.folder,
             "reason": result.reason[:4000],
+            "machines": "; ".join(result.machines)[:4000],
         }
         if trial.candidate is not None:
             tags["candidate"] = str(trial.candidate)

@@ -13,7 +13,7 @@ from reports.pen import COLOURS, INK, NEUTRAL, Figure, axis_label, chart, svg, t
 from reports.report import Report, Section
 from reports.rows import confirmed
 from reports.statistics.records import Answer, Comparison, Verdict
-from reports.study import distinct, flat, latent_size, setting, trained_on
+from reports.study import all_machines, distinct, flat, latent_size, machines, setting, trained_on
 from reports.words import effect_text, interval_text, number, outcomes, p_text, two_lines, who
 
 if TYPE_CHECKING:
@@ -140,8 +140,30 @@ def limits(manifest: Manifest, answer: Answer) -> list[str]:
             f"Not what the form alone does: {treatment} has {sizes[0]:,} parameters and {control} "
             f"{sizes[1]:,}."
         )
+    found += unlike_machines(manifest)
     found += [f"{note[0].upper()}{note[1:]}." for note in primary.notes]
     return found
+
+
+def unlike_machines(manifest: Manifest) -> list[str]:
+    """That trials were trained on unlike machines, in a sentence; none where they were not."""
+    trials, contrast = manifest["trials"], manifest["study"]["primary"]
+    known = all_machines(trials)
+    if len(known) < 2:
+        return []
+    sides = [
+        {t["seed"]: machines(t) for t in trials if t["arm"] == arm and t["stage"] == "confirm"}
+        for arm in (contrast["treatment"], contrast["control"])
+    ]
+    pairs = [(sides[0][seed], sides[1][seed]) for seed in sides[0] if seed in sides[1]]
+    pairs = [pair for pair in pairs if all(pair)]
+    unlike = sum(one != other for one, other in pairs)
+    told = ", ".join(f"{count} on {machine}" for machine, count in known.most_common())
+    return [
+        f"Not what the machine does: trials were trained on unlike ones ({told}), whose rounding "
+        f"differs; in {unlike or 'none'} of {len(pairs)} pairs of the primary contrast the two "
+        "sides were."
+    ]
 
 
 def primary_pairs(found: Comparison, rows: pd.DataFrame) -> Figure | None:

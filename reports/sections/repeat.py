@@ -10,6 +10,7 @@ from reports.cells import Cell, Table, measure, settings
 from reports.manifest import Manifest
 from reports.report import Report, Section
 from reports.rows import confirmed
+from reports.study import all_machines
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,6 +20,7 @@ def section(report: Report) -> Section:
     """The command, how long training and measuring took, and the surroundings."""
     values = {
         "time": training_time(report.rows),
+        "machines": trained_on(report.manifest),
         "measuring": measuring(report.manifest),
         "environment": settings(report.manifest["environment"]),
     }
@@ -37,6 +39,15 @@ def training_time(rows: pd.DataFrame) -> str:
         f"{datetime.timedelta(seconds=round(total))} (h:mm:ss) of wall time in all, "
         f"{total / len(known):,.1f} s each on average; tuning and evaluation come on top."
     )
+
+
+def trained_on(manifest: Manifest) -> str:
+    """What trained the confirmation trials, as a sentence; empty where nobody knows."""
+    known = all_machines(manifest["trials"])
+    if len(known) == 1:
+        return f"Trained on {next(iter(known))}."
+    each = (f"{machine} ({count} trials)" for machine, count in known.most_common())
+    return f"Trained on unlike machines: {'; '.join(each)}." if known else ""
 
 
 def measuring(manifest: Manifest) -> Table:

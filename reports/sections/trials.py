@@ -13,6 +13,7 @@ from reports.cells import Cell, Table, measure, role_kind
 from reports.manifest import Manifest, StudyEntry, TrialEntry
 from reports.report import Report, Section
 from reports.rows import confirmed
+from reports.study import all_machines, machines
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,12 +31,15 @@ def section(report: Report) -> Section:
 def trials(folder: Path, manifest: Manifest, rows: pd.DataFrame) -> Table:
     """Every trial: how it ended, its primary metric, its files, and the command that repeats it.
 
+    Where trials were trained on unlike machines, which one, too.
+
     Args:
         folder: the study's; only files that are there are linked, relative to it.
         manifest: the study's manifest.
         rows: its measurements.
     """
     metric = manifest["study"]["primary"]["metric"]
+    unlike = len(all_machines(manifest["trials"])) > 1
     measured = confirmed(rows)  # what tuning measured, on validation data, stands with the tuning
     measured = measured[measured.metric == metric]
     values = dict(zip(measured.trial, measured.value, strict=True))
@@ -49,10 +53,12 @@ def trials(folder: Path, manifest: Manifest, rows: pd.DataFrame) -> Table:
             measure(values.get(trial["trial"]), 1e-3),
             Cell(trial["trial"], links=_files(folder, trial)),
             Cell(command(manifest["study"], trial), kind="code"),
+            *([Cell(machines(trial))] if unlike else []),
         )
         for trial in manifest["trials"]
     )
-    header = ("arm", "seed", "stage", "outcome", "steps", metric, "key and files", "command")
+    header = ["arm", "seed", "stage", "outcome", "steps", metric, "key and files", "command"]
+    header += ["trained on"] if unlike else []
     return Table(tuple(Cell(text) for text in header), lines)
 
 

@@ -16,6 +16,7 @@ import pytest
 from harness import TINY, bench, installed, stop, write
 
 from bench.execute import local
+from bench.plan.machine import hardware
 from bench.store import Owned, owned
 from bench.study.resolve import resolve
 from reports import manifest as manifests
@@ -56,6 +57,10 @@ def test_rows_and_manifest_are_what_the_report_reads(finished):
     assert weights["vae"] == {"prior": 1.0}
     assert weights["additive"] == pytest.approx({"coherence": 1.0, "prior": 1.913}, rel=1e-3)
     assert [trial["status"] for trial in manifest["trials"]] == ["done"] * 4
+    for trial in manifest["trials"]:
+        assert trial["machines"] == [hardware("cpu")]
+        assert set(trial["metric_seconds"]) == {"coherence", "likelihood", "cost"}
+        assert all(seconds > 0 for seconds in trial["metric_seconds"].values())
     for trial in manifest["trials"]:
         for file in (trial["curve"], trial["pictures"]):
             assert (finished.store / file).is_file()

@@ -151,3 +151,27 @@ def test_writing_leaves_nothing_beside_the_file(tmp_path):
     assert (store.path / "study.yaml").read_text(encoding="utf-8") == "name: é\n"
     assert [path.name for path in store.path.iterdir()] == ["study.yaml"]
     assert store.trial("0a1b").path == store.path / "trials" / "0a1b"
+
+
+def test_what_trained_a_trial_is_kept_in_order_and_begun_anew(folder):
+    assert folder.machines() == []
+    for machine in ("A", "B", "A"):
+        folder.trained_on(machine, anew=False)
+    assert folder.machines() == ["A", "B"]
+    folder.trained_on("C", anew=True)
+    assert folder.machines() == ["C"]
+
+
+@pytest.mark.parametrize("content", ["", "[1]", '{"A": 1}', '["A"', "\xff", "[" * 100])
+def test_what_does_not_say_whole_what_trained_it_says_nothing(folder, content):
+    (folder.path / "machines.json").write_text(content)
+    assert folder.machines() == []
+
+
+def test_a_result_from_before_machines_were_told_is_still_one(folder):
+    folder.write_result(RESULT)
+    path = folder.path / "result.json"
+    content = json.loads(path.read_text())
+    del content["machines"], content["metric_seconds"]
+    path.write_text(json.dumps(content))
+    assert folder.result() == RESULT

@@ -24,8 +24,9 @@ from reports.page.page import REPORT
 from reports.sections import SECTIONS
 from tests.reports.fabricated import ATTACK, charts, contrast, enrich, kept_of, page_of
 
-SOME = ("Accuracy on affnist by number", "against cost", "Residuals of laws", "two dimensions", "by candidate",
-        "rank correlation", "Interpolations by", "Path of T by", "x, x_1 and x_2")  # fmt: skip
+SOME = ("Accuracy on affnist by number", "against cost", "Residuals of laws", "two dimensions",
+        "by candidate", "rank correlation", "Interpolations by", "Path of T by",
+        "x, x_1 and x_2")  # fmt: skip
 
 
 def test_the_page_is_whole_and_needs_nothing_else(study):

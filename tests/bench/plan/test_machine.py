@@ -5,9 +5,12 @@ from __future__ import annotations
 import gzip
 import hashlib
 import importlib.metadata
+import os
 import shutil
 import struct
 import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -177,3 +180,24 @@ def test_a_file_by_kaggles_name_is_the_same_data(root, tmp_path):
             folder.mkdir()
             (folder / name).write_bytes(content)
     assert machine.look(given).data["mnist"] == official
+
+
+def test_the_machine_is_told_by_what_torch_uses_of_it():
+    """As a process finds it that may use fewer instructions."""
+    told = []
+    for capability in ("default", "avx2"):
+        code = "from bench.plan.machine import hardware; print(hardware('cpu'))"
+        told.append(
+            subprocess.run(
+                [sys.executable, "-c", code],
+                env={**os.environ, "ATEN_CPU_CAPABILITY": capability},
+                capture_output=True,
+                text=True,
+                check=True,
+            ).stdout.strip()
+        )
+    assert told[0].endswith("(DEFAULT)")
+    assert told[0].partition(" (")[0]
+    if "avx2" not in Path("/proc/cpuinfo").read_text():
+        pytest.skip("has no AVX2")
+    assert told[1] == told[0].replace("(DEFAULT)", "(AVX2)")
