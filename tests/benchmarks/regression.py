@@ -1,8 +1,8 @@
 """This checkout against another commit: ``python -m tests.benchmarks.regression [COMMIT]``.
 
 Each tree has a process of its own, and this checkout has a second one as a control; every benchmark
-is run by all three in turn. Where its memory happens to lie makes one process faster than another,
-by a third for the neighbour search, however often both take turns. So all are started anew several
+is run by all three in turn. One process can be faster than another with the same code (by a third,
+once, for the neighbour search), however often both take turns. So all are started anew several
 times, each start counts once, by its medians, and the intervals are over the starts. What the other
 commit cannot run is told, and no failure.
 
