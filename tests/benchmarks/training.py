@@ -68,7 +68,7 @@ BUDGETS: dict[str, dict[str, Any]] = {
 @torch.no_grad()
 def elbo(model: Model, images: torch.Tensor) -> float:
     """E[log p(x|z)] - KL[q(z|x), pi], a sample each, nats per image."""
-    (q,) = model.posteriors([images], Streams(0))
+    (q,) = model.posteriors([images], Streams(9))
     assert q.mean is not None
     assert q.logvar is not None
     zero = torch.zeros_like(q.mean)
