@@ -17,6 +17,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any, get_args
@@ -24,6 +25,8 @@ from typing import Any, get_args
 import numpy as np
 import torch
 
+from bench.execute.once import Asked, once
+from bench.plan.keys import digest
 from bench.plan.machine import hardware
 from bench.plan.trials import Trial
 from bench.store import Measured, Result, TrialFolder
@@ -174,7 +177,7 @@ def run(
     )
     model, facts = _model(trial, files, next(iter(datasets.values())), family, device, emit, stop)
     started = time.perf_counter()
-    context = Context(
+    context = Asked(
         model=model,
         family=family,
         datasets=datasets,
@@ -193,7 +196,13 @@ def run(
         reach("metric/begin")
         began = time.process_time()
         try:
-            measurements += _measured(name, settings, context, {m["name"] for m in measurements})
+            known = {m["name"] for m in measurements}
+            measure = partial(_measured, name, settings, context, known)
+            if model.seeded:
+                measurements += measure()
+            else:
+                shared = files.path.parent.parent / "references" / f"{_seedless(trial, name)}.json"
+                measurements += once(shared, context, measure)
         except (Exception, SystemExit) as error:  # a metric may fail in any way
             if isinstance(error, Exploded | MemoryError) or _is_full(error):
                 raise
@@ -222,6 +231,13 @@ def run(
         machines=files.machines() if model.trains else [],
         metric_seconds=metric_seconds,
     )
+
+
+def _seedless(trial: Trial, metric: str) -> str:
+    """Digest of all that a metric of a model that is the same for every seed depends on."""
+    training, evaluation = dict(trial.training), dict(trial.evaluation)
+    del training["seed"], evaluation["training"]
+    return digest({"metric": metric, "training": training, "evaluation": evaluation})
 
 
 def _measured(

@@ -6,12 +6,15 @@ numbers would have another provenance, and no harness code may know them by name
 
 from __future__ import annotations
 
+import json
 import math
 
+import pandas as pd
 import pytest
 from harness import WORLD, bench, installed, study, trials, write
 
 from bench.collect import _arms
+from bench.execute.once import once
 from bench.plan.tuning import searches
 from bench.study.resolve import count_trials, resolve
 from bench.study.schema import Arm
@@ -87,3 +90,51 @@ def test_it_runs_without_training_and_leaves_what_applies(tmp_path):
     assert entry["pictures"] is None
     again = bench(tmp_path, "study=tiny.yaml", "keep=none", "tracking.enabled=false", "workers=1")
     assert "0 to run" in again.out
+
+
+def test_what_no_seed_decides_is_measured_once(tmp_path):
+    """k-NN of the pixels asks for no seed, label efficiency draws by it.
+
+    Rows are those of a study in which every seed measures for itself; what is damaged on disk is
+    measured again.
+    """
+    write(tmp_path, baselines=["pixels"], metrics={**METRICS, "label_efficiency": {"draws": 2}})
+    frames = {}
+    for name, seeds in (("both", "[0,1]"), ("first", "[0]"), ("second", "[1]")):
+        ran = bench(
+            tmp_path, "study=tiny.yaml", f"name={name}", f"seeds={seeds}", "tracking.enabled=false"
+        )
+        assert ran.status == 0, ran.err
+        frame = schema.load(name, tmp_path / "runs")
+        frames[name] = frame[frame.arm == "pixels"]
+    keys = ["seed", "metric"]
+    alone = pd.concat([frames["first"], frames["second"]]).set_index(keys).value.sort_index()
+    pd.testing.assert_series_equal(frames["both"].set_index(keys).value.sort_index(), alone)
+
+    folder = tmp_path / "runs" / "both" / "references"
+    kept = [json.loads(path.read_text()) for path in folder.glob("*.json")]
+    names = {found[0]["source"] for found in kept if found}
+    assert "knn" in names
+    assert None in kept, "label efficiency asked"
+    assert "label_efficiency" not in names
+
+
+def test_a_damaged_file_is_measured_again(tmp_path):
+    asked = []
+
+    def measure():
+        asked.append(1)
+        return [{"name": "n", "value": 1.0, "unit": "u", "direction": "higher", "source": "m"}]
+
+    class Somebody:
+        asked, outcomes = False, {}
+
+    path = tmp_path / "references" / "key.json"
+    first = once(path, Somebody(), measure)
+    assert once(path, Somebody(), measure) == first
+    assert len(asked) == 1
+    for damaged in (b"", b"[{}]", b"{", path.read_bytes()[:-3], b'[{"name": 3}]'):
+        path.write_bytes(damaged)
+        before = len(asked)
+        assert once(path, Somebody(), measure) == first
+        assert len(asked) == before + 1

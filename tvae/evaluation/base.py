@@ -124,7 +124,7 @@ class Context:
 
     def __post_init__(self) -> None:
         self.outcomes: dict[str, np.ndarray] = {}
-        self._probes: dict[int, Probe] = {}
+        self._probes: dict[tuple[int, int], Probe] = {}
         self._embeddings: dict[tuple[str, str], Tensor] = {}
 
     def by_original(self, name: str, label: str, outcomes: np.ndarray) -> None:
@@ -223,14 +223,15 @@ class Context:
         Raises:
             Exploded: see `embed`.
         """
-        if n not in self._probes:
+        key = n, self.seed
+        if key not in self._probes:
             x = self.sample(n)
             x_1, x_2, parameters = self.family.views(x, Streams(self.seed)("evaluation/views"))
             named = {"x": x, "x_1": x_1, "x_2": x_2}
             e, e_1, e_2 = (self.embed(*image).to(self.device) for image in named.items())
             t = self.model.infer_T(e_1, e_2) if infers_T(self.model) else None
-            self._probes[n] = Probe(x, x_1, x_2, parameters, e, e_1, e_2, t)
-        return self._probes[n]
+            self._probes[key] = Probe(x, x_1, x_2, parameters, e, e_1, e_2, t)
+        return self._probes[key]
 
 
 class Metric(ABC):

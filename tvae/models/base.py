@@ -107,12 +107,15 @@ class Model(nn.Module, ABC):
             the weight itself.
         choices: what is decided here where the paper is silent, see `registry.Choices`.
         trains: whether there is anything to train; where not, it is used as it is built.
+        seeded: whether the seed makes another model of it; where not, what is measured of it
+            without a draw is measured once for all seeds.
         generates: whether latents can be decoded; where not, only what needs nothing but E(x) is
             measured.
     """
 
     has_T: ClassVar[bool] = False
     trains: ClassVar[bool] = True
+    seeded: ClassVar[bool] = True
     generates: ClassVar[bool] = True
     space: ClassVar[Space] = {}
     parts: ClassVar[Parts] = {}

@@ -33,6 +33,7 @@ class PCA(Model):
     """
 
     trains = False
+    seeded = False
     generates = False
     uses_views = False
     choices = ()

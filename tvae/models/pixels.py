@@ -26,6 +26,7 @@ class Pixels(Model):
     """
 
     trains = False
+    seeded = False
     generates = False
     uses_views = False
     choices = ()

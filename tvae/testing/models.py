@@ -82,6 +82,17 @@ class ModelContract(Contract):
         """An option ``seed``, which no configuration holds."""
         assert "seed" in registry.options_of(self.owner())
 
+    def test_what_no_seed_decides_is_the_same_for_each(self, settings: Mapping[str, Any]) -> None:
+        """A model that says so embeds alike whatever the seed, and is not trained."""
+        if self.owner().seeded:
+            pytest.skip("the seed decides something")
+        assert not self.owner().trains
+        x = self.images()[0][:, 0].repeat(8, 1, 1)  # as many images as D at least
+        one, other = (self.make(settings, seed) for seed in (0, 1))
+        for model in (one, other):
+            model.fit(x)
+        assert torch.equal(one.embed(x), other.embed(x))
+
     def test_a_latent_size_of_nothing_is_refused(self) -> None:
         """With a `ValueError` that says what is wrong."""
         if "latent_dim" not in registry.options_of(self.owner()):

@@ -17,7 +17,7 @@ CHANGED = {
         "knn": {"k": 7}, "label_efficiency": {"k": 3, "draws": 9}, "likelihood": {"k": 77},
     },
     "trainer": {
-        "steps": 321, "learning_rate": 0.0123, "schedule": "constant", "wide_rate": 0.5,
+        "steps": 321, "learning_rate": 0.0123, "schedule": "constant", "wide_rate": 0.5, "warm_up": 7,
         "batch_size": 64,
     },
 }  # fmt: skip
@@ -49,7 +49,7 @@ def test_what_was_changed_is_what_the_page_says(study):
         "With few labels: k = 3 nearest neighbours, 9 random draws",
         "77 samples for each of 200 test images",
         "Rotations of up to 33 degrees, crops of at least 0.61 of a side",
-        "Adam at 0.0123, all the time, on batches of 64",
+        "Adam at 0.0123, all the time, after 7 steps of an even rise, on batches of 64",
         "q_psi and h_xi, learn at 0.00615",
         "40-pixel images of affnist cut to their middle",
         "AffNIST is generated from 12,000 of MNIST's digits",
