@@ -17,8 +17,8 @@ CHANGED = {
         "knn": {"k": 7}, "label_efficiency": {"k": 3, "draws": 9}, "likelihood": {"k": 77},
     },
     "trainer": {
-        "steps": 321, "learning_rate": 0.0123, "schedule": "constant", "wide_rate": 0.5, "warm_up": 7,
-        "batch_size": 64,
+        "steps": 321, "learning_rate": 0.0123, "schedule": "constant",
+        "wide_rate": 0.5, "warm_up": 7, "batch_size": 64,
     },
 }  # fmt: skip
 
