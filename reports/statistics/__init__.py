@@ -21,6 +21,10 @@ most `level` (Holm 1979 applied to verdicts instead of to differences from zero;
 keeps errors of direction within the level too is Shaffer 1980's for independent contrasts, and
 measured in ``tests/reports/statistics/test_simulated.py`` for contrasts that share a control).
 
+**Looks.** A study that may stop early declares its looks beforehand, and the level of a look
+(`reports.statistics.looks`) takes the place of the study's in all of the above: then the chance
+that the interval of any look misses the true difference is at most the study's level.
+
 **Bad ends.** A trial that diverged or failed has no value, so its seed makes no pair. It may have
 come to that because of its arm; `sensitivity` says whether the primary verdict would survive if it
 counted as the worst value seen.
