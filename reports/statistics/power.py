@@ -59,15 +59,17 @@ def chance(n: int, mean: float, deviation: float, equivalence: float, level: flo
     return float(most / 2 * weights @ np.maximum(inside, 0))
 
 
-def seeds_to_decide(mean: float, deviation: float, equivalence: float, level: float) -> int | None:
-    """The fewest pairs of a study of its own that come to the right word with power 0.8.
+def seeds_to_decide(
+    mean: float, deviation: float, equivalence: float, level: float, power: float = POWER
+) -> int | None:
+    """The fewest pairs of a study of its own that come to the right word with this power.
 
     If `mean` and `deviation` are the true ones, see `chance`. None: more than `MOST_SEEDS`.
     """
     candidates = range(2, MOST_SEEDS + 1)
 
     def enough(n: int) -> bool:  # once it is, it is at every larger n
-        return chance(n, mean, deviation, equivalence, level) >= POWER
+        return chance(n, mean, deviation, equivalence, level) >= power
 
     first = bisect.bisect_left(candidates, True, key=enough)
     return candidates[first] if first < len(candidates) else None
