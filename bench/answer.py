@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING
 from bench.plan.keys import digest, source_digests
 from bench.plan.progress import Progress
 from bench.store import Store
+from bench.study.problems import ConfigError, Problem
+from bench.study.setup import Study
 from bench.watch.base import End, Guarded
 from tvae.faultpoints import reach
 
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from reports.build import Built
+    from reports.manifest import StudyEntry
 
 ANSWER = "answer.json"
 """What the last execution came to, and from what."""
@@ -86,6 +89,70 @@ def replaced(progress: Progress) -> str:
     )
 
 
+def enlarged(progress: Progress) -> str:
+    """That seeds are added to an answer that was given without looks, in words; empty: no."""
+    told = _answered(progress.store)
+    if told is None or progress.study.looks or not {*told["seeds"]} < {*progress.study.seeds}:
+        return ""
+    before, now = len(told["seeds"]), len(progress.study.seeds)
+    return (
+        f"note: {before} seeds have been tested, and {now} test again: who adds seeds until there "
+        "is a verdict has a wrong one in 13% of studies and more instead of 5%; "
+        "seeds.looks=[..] declares beforehand when to look"
+    )
+
+
+def check_looks(progress: Progress) -> None:
+    """That the looks are those which the answer that is there was given with.
+
+    Raises:
+        ConfigError: the study was looked at already, in another way than these looks allow.
+    """
+    study, told = progress.study, _answered(progress.store)
+    before = None if told is None else told.get("looks")
+    if told is None or (before is None and not study.looks):
+        return
+    seeds, own = told["seeds"], "name=OTHER with seeds of its own, such as "
+    own += f"seeds=[{max(max(seeds), max(study.seeds)) + 1}, ...]"
+    now = f"looks at {_listed(study.looks)} seeds" if study.looks else f"{len(study.seeds)} seeds"
+    if before is not None and (before["planned"] != study.looks or seeds != _first(study, seeds)):
+        message = (
+            f"{progress.store.path} was declared with looks at {_listed(before['planned'])} seeds, "
+            f"of which {before['reached']} passed; it cannot go on with {now} and keep its level. "
+            f"Give seeds.looks={before['planned']} and the same seeds again, or {own}"
+        )
+        raise ConfigError([Problem("looks", message)])
+    if before is None and (len(seeds) not in study.looks or seeds != _first(study, seeds)):
+        message = (
+            f"{progress.store.path} was answered with the {len(seeds)} seeds {_listed(seeds)}, "
+            f"which is none of the {now}. Declare looks of which it is one, such as "
+            f"seeds.looks=[{len(seeds)}, {2 * len(seeds)}], or {own}"
+        )
+        raise ConfigError([Problem("looks", message)])
+
+
+def _first(study: Study, seeds: Sequence[int]) -> list[int]:
+    return study.seeds[: len(seeds)]
+
+
+def _listed(numbers: Sequence[int]) -> str:
+    return ", ".join(map(str, numbers))
+
+
+def _answered(store: Store) -> StudyEntry | None:
+    """What the manifest that is there declared, if anybody can have seen an answer of it."""
+    from reports import manifest as manifests
+
+    try:
+        content = manifests.load(store.path)
+    except ValueError:
+        return None
+    told = content["study"]
+    ends = [trial["status"] for trial in content["trials"] if trial["stage"] == "confirm"]
+    looked = told["looks"]["reached"] > 0 if "looks" in told else "interrupted" not in ends
+    return told if looked and len(told["seeds"]) > 1 else None
+
+
 def collect(progress: Progress, command: str) -> None:
     """Write rows and manifest of what has ended.
 
@@ -117,8 +184,9 @@ def inputs(progress: Progress, command: str, told: object) -> str:
             "command": command,
             "trials": [
                 (e.trial.evaluation_key, e.result.status, e.result.reason, e.result.unmeasured)
-                for e in progress.endings()
+                for e in progress.counted()
             ],
+            "looks": progress.looks.passed,
             "environment": machine.describe(progress.study, progress.world),
             "source": source_digests([__name__, "bench.driver", "reports.build"]),
             "page": _page_files(),
@@ -192,7 +260,7 @@ def build(progress: Progress, known: str, watched: Guarded) -> Said:
 def _bad(progress: Progress) -> Iterator[str]:
     """What went wrong, a line each, the counts last."""
     counts: Counter[str] = Counter()
-    for ending in progress.endings():
+    for ending in progress.counted():
         status = ending.result.status
         for metric, why in ending.result.unmeasured.items():
             yield f"not measured: {ending.trial.name}: {metric}: {why}"

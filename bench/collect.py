@@ -8,7 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from bench.plan.looks import level_of
 from bench.plan.progress import Ending, Progress
+from bench.plan.rows import rows as rows_of
 from bench.plan.trials import differing, tuning_metric
 from bench.store import Store
 from bench.study.check import PIXELS
@@ -21,31 +23,8 @@ from tvae.files import write_atomically
 
 
 def rows(progress: Progress) -> list[dict[str, Any]]:
-    """One row per measurement, tuning first, columns as `reports.rows.COLUMNS`."""
-    out = []
-    for ending in progress.endings():
-        trial, result = ending.trial, ending.result
-        for measured in result.measurements:
-            value = measured["value"]
-            out.append(
-                {
-                    "study": progress.study.name,
-                    "arm": trial.arm,
-                    "role": trial.role,
-                    "seed": trial.seed,
-                    "stage": trial.stage,
-                    "status": result.status,
-                    "trial": trial.training_key,
-                    "evaluation": trial.evaluation_key,
-                    "metric": measured["name"],
-                    "value": float("nan") if value is None else float(value),
-                    "unit": measured["unit"],
-                    "direction": measured["direction"],
-                    "fingerprint": trial.fingerprint(measured["source"], measured["name"]),
-                    "split": trial.split,
-                }
-            )
-    return out
+    """The rows of what counts, tuning first."""
+    return rows_of(progress.study.name, progress.counted())
 
 
 def manifest(progress: Progress, environment: Mapping[str, Any], command: str) -> schema.Manifest:
@@ -56,7 +35,7 @@ def manifest(progress: Progress, environment: Mapping[str, Any], command: str) -
         environment: where it ran.
         command: what a person typed.
     """
-    study, endings = progress.confirmed_study, progress.endings()
+    study, endings, looks = progress.confirmed_study, progress.counted(), progress.looks
     primary: schema.ContrastEntry = {**study.primary.model_dump()}  # type: ignore[typeddict-item]
     secondary: list[schema.ContrastEntry] = [
         {
@@ -77,17 +56,24 @@ def manifest(progress: Progress, environment: Mapping[str, Any], command: str) -
         "budget": study.budget,
         "budget_summary": study.budget_summary,
         "budget_warning": study.budget_warning,
-        "level": study.level,
+        "level": level_of(study),
         "arms": _arms(study, endings),
         "primary": primary,
         "secondary": secondary,
-        "seeds": list(study.seeds),
+        "seeds": study.seeds[: looks.counted],
         "config": _config(study),
         "choices": choices(study),
         "command": command,
     }
     described["parts"] = _parts(study)
     described["images"] = {label: study.data.images(label) for label in study.labels}
+    if looks.planned:
+        described["looks"] = {
+            "planned": list(looks.planned),
+            "reached": len(looks.passed),
+            "level": study.level,
+            "decided": looks.decided,
+        }
     factors = _factors(study)
     if factors:
         described["factors"] = factors

@@ -78,6 +78,7 @@ class Session:
             OptunaFile(self.store.path / "optuna.db", self.study),
         )  # fmt: skip
         self.told = False
+        self.said = 0
         self.estimate: Estimate | None = None
         self.dropped: set[str] = set()
         self.too_long: list[Trial] = []
@@ -96,6 +97,7 @@ class Session:
 
         again = ("failed", "diverged") if self.execution.retry == "failed" else ()
         self.progress = Progress(self.study, machine.look(self.study), self.store, again)
+        answer.check_looks(self.progress)
         if self.execution.dry_run:
             from bench.watch.dry_run import show
 
@@ -113,7 +115,7 @@ class Session:
         self.console.print(opening(self.study, self.progress, todo))
         for line in remark_on_seeds(self.study):
             self.console.print(line)
-        if note := answer.replaced(self.progress):
+        for note in filter(None, (answer.replaced(self.progress), answer.enlarged(self.progress))):
             self.console.print(note)
         study = self.study.model_dump(mode="json")
         self.store.write("study.yaml", dump(study))
@@ -129,6 +131,7 @@ class Session:
 
     def _work_off(self, todo: list[Trial]) -> bool:
         """Run what has to run, batch after batch; returns whether the time is up before the end."""
+        self._say_looks()
         while todo:
             before = {trial.evaluation_key for trial in todo}
             if self._execute(todo):
@@ -166,7 +169,22 @@ class Session:
                         executor.cancel(trial)
                 elif isinstance(event, Finished):
                     self._finished(Ending(event.trial, event.result))
-        return bool(self.too_long)
+                    self._say_looks()
+                    needless = self.progress.needless
+                    for trial in todo:
+                        if trial.seed in needless:
+                            executor.cancel(trial)
+        needless = self.progress.needless
+        return any(trial.seed not in needless for trial in self.too_long)
+
+    def _say_looks(self) -> None:
+        """Say what was found at each look that nobody was told of."""
+        lines = self.progress.looks.said
+        for line in lines[self.said :]:
+            self.console.print(line)
+        if len(lines) > self.said:
+            self.said = len(lines)
+            reach("driver/looked")
 
     def _jobs(self, todo: list[Trial]) -> Iterator[Job]:
         """Jobs, decided on one by one: given up ones and those that take too long are left out."""
@@ -177,9 +195,12 @@ class Session:
 
             self.estimate = Estimate(self.study, self.progress.endings())
         for trial in todo:
-            if trial.training_key in self.dropped:
+            if trial.training_key in self.dropped or trial.seed in self.progress.needless:
                 continue
-            if self.estimate and self._too_late_for(self.estimate.seconds(trial)):
+            # where time is up, no look after the open one is for this execution
+            seeds = self.progress.looks.open
+            late = self.too_long and seeds is not None and trial.seed in self.study.seeds[seeds:]
+            if late or (self.estimate and self._too_late_for(self.estimate.seconds(trial))):
                 self.too_long.append(trial)
                 continue
             path = self.store.trial(trial.training_key).path
@@ -226,9 +247,9 @@ class Session:
 
     def _left(self) -> str:
         """How much there is still to do, in words."""
-        from bench.watch.dry_run import count_left
+        from bench.watch.dry_run import to_go
 
-        return f"{count_left(self.progress):,} trials to go"
+        return to_go(self.progress)
 
     def _answer(self, time_is_up: bool) -> int:
         """Rows, report, and what came out; returns the exit status."""

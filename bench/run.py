@@ -23,6 +23,7 @@ Run the same command again to continue; finished trials are never run twice.
   study=NAME|PATH       what to run
   budget=NAME           how much to spend
   seeds=5               how many seeds (or a list of them)
+  seeds=until_decided   looks every four seeds, ends when decided; max_seeds=16, seeds.looks=[4,8]
   arms=[a,b]            some of the study's arms; baselines=[a,b] likewise
   model.latent_dim=100  any key of the study, as nested as it is; ~key deletes one
   data.root=DIR         where full data sets are looked for first

@@ -29,9 +29,11 @@ from bench.study.problems import ConfigError
 from bench.study.resolve import resolve
 from bench.study.schema import Tracking
 from bench.study.setup import Study
-from bench.watch.dry_run import count_left
+from bench.watch.dry_run import to_go
 
-COLUMNS = ("done", "pruned", "running", "interrupted", "waiting", "diverged", "failed")
+COLUMNS = (
+    "done", "pruned", "running", "interrupted", "waiting", "diverged", "failed", "not needed",
+)  # fmt: skip
 MOST_LINES = 10
 """Of one kind."""
 
@@ -101,6 +103,7 @@ def sync(progress: Progress, tracking: Tracking, command: str) -> str:
         # a driver may have ended more trials since; what it wrote must not be taken back
         progress = Progress(study, progress.world, store)
         progress.advance()
+        answer.check_looks(progress)
         runs = MLflowRuns(study, store, command, address(tracking))
         try:
             runs.look()
@@ -160,12 +163,15 @@ def show(progress: Progress, console: Console) -> None:
     more = sum(max(0, len(found) - MOST_LINES) for found in (stale, old))
     if more:
         console.print(f"stale: {more:,} more")
-    left = count_left(progress)
-    console.print(f"{left:,} trials to go" if left else "finished")
+    for line in progress.looks.said:
+        console.print(line)
+    console.print(to_go(progress) or "finished")
 
 
 def _state(progress: Progress, ending: Ending) -> str:
-    """One of `COLUMNS`."""
+    """One of `COLUMNS`; what a look that decided came before is not needed, even if it is done."""
+    if ending.trial.seed in progress.needless:
+        return "not needed"
     folder = progress.store.trial(ending.trial.training_key)
     if ending.result.status != "interrupted":
         return ending.result.status

@@ -7,6 +7,7 @@ itself. Values in them may come from anybody: they are data.
 from __future__ import annotations
 
 import difflib
+import itertools
 import math
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
@@ -95,6 +96,15 @@ class TuningEntry(TypedDict):
     notes: list[str]
 
 
+class LooksEntry(TypedDict):
+    """The looks of a study that ends at the first of them that decides."""
+
+    planned: list[int]  # numbers of seeds, ascending
+    reached: int  # how many were passed; 0: rows are what there is before the first
+    level: float  # of all together; the study's own is that of each
+    decided: bool  # whether the last that was passed decided
+
+
 class StudyEntry(TypedDict):
     """The resolved study, as far as a report needs it."""
 
@@ -103,11 +113,11 @@ class StudyEntry(TypedDict):
     budget: str
     budget_summary: str
     budget_warning: str  # empty where there is nothing to warn of
-    level: float  # significance level, such as 0.05
+    level: float  # significance level, such as 0.05; where there are looks, of each single one
     arms: dict[str, ArmEntry]
     primary: ContrastEntry
     secondary: list[ContrastEntry]  # the declared family, on which Holm's adjustment works
-    seeds: list[int]  # of confirmation
+    seeds: list[int]  # of confirmation; where there are looks, of those reached
     config: dict[str, object]  # the whole resolved configuration, for the appendix
     choices: list[str]  # what the paper leaves open and we chose, as it is set here
     command: str  # what repeats this run
@@ -115,6 +125,7 @@ class StudyEntry(TypedDict):
     images: NotRequired[dict[str, dict[str, int]]]  # data set -> split -> how many
     factors: NotRequired[dict[str, list[str]]]  # of a crossing: levels, the first the reference
     tuning: NotRequired[TuningEntry]
+    looks: NotRequired[LooksEntry]
 
 
 class TrialEntry(TypedDict):
@@ -221,6 +232,7 @@ def _manifest_problems(manifest: Manifest) -> Iterator[str]:
             yield f"{path}.equivalence: {contrast['equivalence']}; must be 0 or a positive number"
     yield from _crossing_problems(study)
     yield from _tuning_problems(study)
+    yield from _looks_problems(study)
     for i, trial in enumerate(manifest["trials"]):
         if trial["arm"] not in study["arms"]:
             yield f"trials.{i}: no arm {trial['arm']!r}"
@@ -272,6 +284,26 @@ def _tuning_problems(study: StudyEntry) -> Iterator[str]:
             candidate["number"] != number for candidate in tuning["candidates"][arm]
         ):
             yield f"study.tuning.chosen.{arm}: no candidate {number}"
+
+
+def _looks_problems(study: StudyEntry) -> Iterator[str]:
+    looks = study.get("looks")
+    if looks is None:
+        return
+    planned, reached = looks["planned"], looks["reached"]
+    if not planned or planned[0] < 2 or any(a >= b for a, b in itertools.pairwise(planned)):
+        yield f"study.looks.planned: {planned}; must ascend from 2 or more"
+        return
+    if not 0 <= reached <= len(planned):
+        yield f"study.looks.reached: {reached}; must be one of the {len(planned)} looks, or 0"
+        return
+    if looks["decided"] and not reached:
+        yield "study.looks.decided: no look was reached"
+    seeds = planned[max(reached, 1) - 1]
+    if len(study["seeds"]) != seeds:
+        yield f"study.seeds: {len(study['seeds'])}; look {max(reached, 1)} has {seeds}"
+    if not study["level"] <= looks["level"] < 1:
+        yield f"study.looks.level: {looks['level']}; must be below 1 and {study['level']} or more"
 
 
 def _inside(path: str) -> bool:

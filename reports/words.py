@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import get_args
 
-from reports.manifest import Status
+from reports.manifest import LooksEntry, Status
 from reports.statistics.power import MOST_SEEDS, POWER
 from reports.statistics.records import Comparison, Interval, Verdict
 
@@ -118,6 +118,22 @@ def secondary_text(comparisons: Sequence[Comparison]) -> list[str]:
     counts = Counter(found.verdict for found in comparisons)
     rest = [f"{counts[word]} {word}" for word in get_args(Verdict)[2:] if counts[word]]
     return [f"secondary: {line}" for line in [*lines, *([", ".join(rest)] if rest else [])]]
+
+
+def looks_text(looks: LooksEntry) -> str:
+    """Where a study with looks stands, as a sentence."""
+    planned, reached, count = looks["planned"], looks["reached"], len(looks["planned"])
+    if not reached:
+        return (
+            f"Not looked at yet: look 1 of {count}, at {planned[0]} seeds, is open, and before it "
+            "there is no verdict."
+        )
+    seeds = f"look {reached} of {count} ({planned[reached - 1]} seeds)"
+    if looks["decided"]:
+        return f"Decided at {seeds}."
+    if reached == count:
+        return f"Undecided after all {count} looks ({planned[-1]} seeds)."
+    return f"Undecided at {seeds}; look {reached + 1}, at {planned[reached]} seeds, is open."
 
 
 def needed_text(found: Comparison) -> str:

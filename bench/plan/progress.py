@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
+from bench.plan.looks import DECIDED, Looks, ask
 from bench.plan.trials import Trial, World, plan
 from bench.plan.tuning import WATCHED, Candidate, Outcome, Search, chosen, searches
 from bench.store import Result, Store
 from bench.study.setup import Study
+
+if TYPE_CHECKING:
+    from reports.statistics.records import Verdict
 
 LEFT_OPEN = Result("interrupted", "has not ended")
 
@@ -25,8 +30,9 @@ class Progress:
     """Where a study stands.
 
     `advance` tells the tuning what has ended and says what has to run next: generation by
-    generation while arms are tuned, then the confirmation of every winner. A driver that starts
-    anew gets to where the one before it was by the same way.
+    generation while arms are tuned, then the confirmation of every winner, which ends at the first
+    look that decides. A driver that starts anew gets to where the one before it was by the same
+    way.
 
     Args:
         study: resolved.
@@ -44,6 +50,8 @@ class Progress:
         self.curves: dict[str, dict[int, float]] = {}
         self.looked_up: set[tuple[str, str]] = set()
         self.confirmation: list[Trial] = []
+        self.keys: dict[int, set[str]] = {}
+        self.passed: list[Verdict] = []
 
     @property
     def confirmed_study(self) -> Study:
@@ -51,13 +59,24 @@ class Progress:
         return chosen(self.study, [s for s in self.searches if not s.left])
 
     def advance(self) -> list[Trial]:
-        """The trials that have to run now, each training once; empty: the study is finished."""
+        """The trials that have to run now, each training once; empty: the study is finished.
+
+        Where there are looks, those of all that are open, the next one's first: what a look that
+        decides makes needless is known late.
+        """
         todo = [trial for search in self.searches for trial in self._tuning(search)]
         if not todo and not self.confirmation:
             self.confirmation = plan(self.confirmed_study, self.world)
+            for trial in self.confirmation:
+                self.keys.setdefault(trial.seed, set()).add(trial.training_key)
         if not todo:
             self._look_up(self.confirmation)
-            todo = [t for t in self.confirmation if t.training_key not in self.results]
+            needless = self.needless
+            todo = [
+                trial
+                for trial in self.confirmation
+                if trial.training_key not in self.results and trial.seed not in needless
+            ]
         # arms that are configured alike share a folder and run once
         return list({trial.training_key: trial for trial in todo}.values())
 
@@ -132,6 +151,37 @@ class Progress:
         return [
             t for c in mine if pruned[c.number] for t in c.trials if t.training_key not in needed
         ]
+
+    @property
+    def looks(self) -> Looks:
+        """How far the looks are: each is asked once, when the last of its trials has ended.
+
+        A trial that failed or diverged has ended; its pair is missing.
+        """
+        planned = tuple(self.study.looks)
+        while self.confirmation and len(self.passed) < len(planned):
+            if self.passed and self.passed[-1] in DECIDED:
+                break
+            seeds = self.study.seeds[: planned[len(self.passed)]]
+            if not self.results.keys() >= set().union(*(self.keys[seed] for seed in seeds)):
+                break
+            self.passed.append(ask(self.study, self.endings(), seeds))
+        return Looks(planned, tuple(self.passed))
+
+    @property
+    def needless(self) -> set[int]:
+        """The seeds after the look that decided, whether or not their trials have ended."""
+        looks = self.looks
+        return {*self.study.seeds[looks.counted :]} if looks.decided else set()
+
+    def counted(self) -> list[Ending]:
+        """The `endings` that count: of confirmation, those of the looks that were passed.
+
+        Before the first look, those that there are of it. What was run ahead of a look never
+        counts, so that no result depends on the order in which trials end.
+        """
+        seeds = {*self.study.seeds[: self.looks.counted]}
+        return [e for e in self.endings() if e.trial.stage == "tune" or e.trial.seed in seeds]
 
     def endings(self) -> list[Ending]:
         """Every trial proposed so far and how it ended: tuning by arm and candidate, then seeds."""

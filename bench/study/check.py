@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from bench.study.looks import check_looks
 from bench.study.problems import Problem
 from bench.study.schema import Arm, ArmData, StudyFile, Trainer, Variants
 from bench.study.setup import Setup, model_name, model_options, parts, setups, written
@@ -76,6 +77,7 @@ def check_names(study: StudyFile, dropped: set[str]) -> list[Problem]:
             known(f"secondary.contrasts.{i}", "arm", name, arms)
     if len(study.seeds) != len(set(study.seeds)):
         problems.append(Problem("seeds", f"must differ, got {shown(study.seeds)}"))
+    problems += check_looks(study.looks, study.seeds)
     return [*problems, *_check_tuning(study), *_check_plugin_names(study)]
 
 

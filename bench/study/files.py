@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from bench.study.looks import over
 from bench.study.problems import ConfigError, Problem
 from bench.study.schema import REPOSITORY
 from bench.study.text import read, reason, unreadable
-from bench.study.tree import Tree, merge
+from bench.study.tree import Tree
 from tvae.files import expanded
 from tvae.registry import unknown_name
 
@@ -89,7 +90,7 @@ def read_study(name: str) -> Tree:
             parent = str(parent)
         if not isinstance(parent, str):
             raise ConfigError([Problem("extends", "must be the name or path of a study")])
-        tree = merge(below, tree)
+        tree = over(below, tree)
         tree.setdefault("name", path.stem)
         name = parent
     return tree

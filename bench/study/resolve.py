@@ -13,6 +13,7 @@ from bench.arguments import parse, texts
 from bench.study.check import check_names, check_plugins, data_labels
 from bench.study.crossing import crossed, too_many
 from bench.study.files import budget_names, find, read_study, read_yaml, study_names
+from bench.study.looks import over, spelled_out
 from bench.study.problems import ConfigError, Problem
 from bench.study.schema import MOST_TRIALS, Execution, StudyFile, Variants
 from bench.study.setup import Study, role_of, settle
@@ -61,15 +62,17 @@ def resolve(
     if isinstance(file.get("metrics"), Mapping):
         known = file["metrics"]
         below["metrics"] = {k: v for k, v in below.get("metrics", {}).items() if k in known}
-    before = merge(below, file)
-    tree = merge(before, overrides)
+    before = over(below, file)
+    tree = over(before, overrides)
     for path in deletions:
         try:
             delete(tree, path)
         except ValueError as error:
             problems.append(Problem(f"~{path}", str(error)))
     most = execution.get("max_trials", MOST_TRIALS)
-    before, tree = (crossed(t, most, found) for t, found in ((before, []), (tree, problems)))
+    before, tree = (
+        crossed(spelled_out(t, found), most, found) for t, found in ((before, []), (tree, problems))
+    )
     tree = _matched(tree, problems)
     _select(tree, selections, problems)
     dropped = _arms(before) - _arms(tree)

@@ -34,7 +34,8 @@ def counted(seeds: Any, first: int = 0) -> Any:
     if isinstance(seeds, list):
         return seeds
     if not isinstance(seeds, int) or isinstance(seeds, bool) or not 1 <= seeds <= MOST_SEEDS:
-        raise ValueError(f"must be a list of seeds, or how many, 1 to {MOST_SEEDS}")
+        looks = "" if first else ", or {looks: [4, 8, 12]}, or until_decided"
+        raise ValueError(f"must be a list of seeds, or how many, 1 to {MOST_SEEDS}{looks}")
     return list(range(first, first + seeds))
 
 
@@ -292,7 +293,11 @@ class StudyFile(Section):
         trainer: how to train.
         metrics: what is measured: name -> settings.
         tune: how arms are tuned before they are compared.
-        seeds: of confirmation; every arm and baseline is trained at each of them.
+        seeds: of confirmation; every arm and baseline is trained at each of them. How many, or a
+            list; ``{looks: [4, 8, 12]}`` are as many as the last look and sets `looks`;
+            ``until_decided`` sets looks every four seeds up to ``max_seeds`` (16).
+        looks: numbers of seeds, ascending, at which the study is looked at, and ends if the primary
+            contrast is decided; the last is the number of seeds. Empty: all seeds, one look.
         primary: what the study is about.
         secondary: what else is compared.
         level: two-sided significance level of intervals and verdicts.
@@ -315,6 +320,7 @@ class StudyFile(Section):
     metrics: Annotated[dict[str, Settings], Field(min_length=1)]
     tune: Tune = Tune()
     seeds: Annotated[list[Seed], Field(min_length=1), BeforeValidator(counted)]
+    looks: list[int] = []
     primary: Primary
     secondary: Secondary = Secondary()
     level: Annotated[float, Field(gt=0, lt=1)] = 0.05

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 
 from rich.console import Console
 
+from bench.plan.looks import level_of
 from bench.plan.progress import Progress
 from bench.plan.trials import Trial, differing, direction, tuning_metric
 from bench.study.resolve import count_trials
@@ -18,13 +20,16 @@ def opening(study: Study, progress: Progress, todo: list[Trial]) -> str:
     parts = [
         f"{len(study.arms)} arms",
         f"{len(study.baselines)} baselines",
-        f"{len(study.seeds)} seeds",
+        f"looks at {_listed(study.looks)} seeds" if study.looks else f"{len(study.seeds)} seeds",
     ]
     if progress.searches:
         tune = study.tune
         parts.append(f"{tune.trials} candidates x {len(tune.seeds)} tuning seeds")
     left = count_left(progress) if todo else 0
-    return f"{study.name}: {count_trials(study):,} trials ({', '.join(parts)}), {left:,} to run"
+    most = "at most " if study.looks else ""
+    return (
+        f"{study.name}: {most}{count_trials(study):,} trials ({', '.join(parts)}), {left:,} to run"
+    )
 
 
 def count_left(progress: Progress) -> int:
@@ -33,30 +38,77 @@ def count_left(progress: Progress) -> int:
     return len(now) + len(progress.to_come())
 
 
+def to_go(progress: Progress) -> str:
+    """How much there is still to do, in words; empty: nothing."""
+    left, standing = count_left(progress), progress.looks.standing
+    said = f"{'at most ' if standing else ''}{left:,} trials to go"
+    return ", ".join(filter(None, (said, standing))) if left else ""
+
+
 def remark_on_seeds(study: Study) -> Iterable[str]:
     """That no test with so few seeds can reach the level, with the number that could."""
     from reports.statistics.tests import seeds_to_reach
 
-    need, have = seeds_to_reach(study.level), len(study.seeds)
+    level, have = level_of(study), len(study.seeds)
+    need = seeds_to_reach(level)
     if have < need:
         yield (
             f"note: with {have} seeds the exact sign-flip test cannot reach the level "
-            f"{study.level:g} whatever the outcome; seeds={need} could"
+            f"{level:g} whatever the outcome; seeds={need} could"
         )
 
 
 def remark_on_power(study: Study) -> Iterable[str]:
     """Which difference so many seeds find, in units that nobody has to guess beforehand."""
+    from reports.statistics import planning
     from reports.statistics.power import POWER, detectable
 
     have = len(study.seeds)
     if have > 1:
-        found = detectable(have, 1.0, study.level)
+        if study.looks:
+            found = planning.detectable(study.looks, study.level)
+        else:
+            found = detectable(have, 1.0, study.level)
         yield (
             f"{have} seeds find with {POWER:.0%} power a true difference that is {found:.2g} "
             f"standard deviations (of the paired differences) beyond +-"
             f"{study.primary.equivalence:g}; smaller ones mostly stay inconclusive"
         )
+
+
+def remark_on_looks(study: Study) -> Iterable[str]:
+    """When the study is looked at, and how sure each look and all of them are."""
+    if study.looks:
+        yield (
+            f"looks at {_listed(study.looks)} seeds, the last at the latest; each reads intervals "
+            f"of {1 - level_of(study):.4g}, so that all together keep {1 - study.level:.4g}"
+        )
+
+
+def chances(progress: Progress) -> dict[str, list[float]]:
+    """Case, in words -> by look the chance that its trials run, if it has not ended before.
+
+    At least and at most, and what the simulated studies of `reports.statistics.planning` do whose
+    true difference is so and so many standard deviations.
+    """
+    from reports.statistics.planning import expected
+
+    study, passed = progress.study, len(progress.looks.passed)
+    count = len(study.looks)
+    first = [float(k <= passed) for k in range(count)]
+    found = {"at least": first, "at most": [1.0] * count}
+    for deviations, words in ((1.0, "one standard deviation"), (2.0, "two standard deviations")):
+        stops = expected(study.looks, study.level, deviations, 1.0).stops.values()
+        goes_on = [1 - sum(sum(chances[:k]) for chances in stops) for k in range(count)]
+        found[f"on average, if the true difference lies {words} beyond the region"] = [
+            max(sure, after / max(goes_on[min(passed, count - 1)], 1e-9))
+            for sure, after in zip(first, goes_on, strict=True)
+        ]
+    return found
+
+
+def _listed(numbers: Iterable[int]) -> str:
+    return ", ".join(map(str, numbers))
 
 
 MUCH = 1e9
@@ -129,9 +181,14 @@ def show(study: Study, execution: Execution, progress: Progress, console: Consol
             f"({direction(study, tuning_metric(study))} is better) of validation data, "
             f"seeds {', '.join(map(str, tune.seeds))}"
         )
-    for remarks in (remarks_on_data(study, todo), remark_on_power(study), remark_on_seeds(study)):
-        for line in remarks:
-            console.print(line)
+    for line in (
+        *remarks_on_data(study, todo),
+        *remark_on_looks(study),
+        *progress.looks.said,
+        *remark_on_power(study),
+        *remark_on_seeds(study),
+    ):
+        console.print(line)
     if todo:
         _forecast(study, execution, progress, todo, console)
 
@@ -156,3 +213,13 @@ def _forecast(
         "that have ended or a step measured now (evaluation: what its metrics embed and decode, "
         "without the search for neighbours)"
     )
+    if study.looks:
+        place = {seed: k for k, seed in enumerate(study.seeds)}
+        for case, of_look in chances(progress).items():
+            # a trial of tuning is of no look, and runs
+            runs = [
+                of_look[bisect_right(study.looks, place[trial.seed])] if trial.seed in place else 1
+                for trial in todo
+            ]
+            takes = sum(r * estimate.seconds(t) for r, t in zip(runs, todo, strict=True))
+            console.print(f"{case}: {sum(runs):.0f} trials, {duration(takes / workers)}")

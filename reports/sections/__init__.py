@@ -17,6 +17,7 @@ from reports.sections import (
     factors,
     failures,
     head,
+    looks,
     metrics,
     pictures,
     protocol,
@@ -29,6 +30,7 @@ from reports.sections import (
 
 SECTIONS: tuple[Callable[[Report], Section | None], ...] = (
     head.section,  # opens the page; has no place in the contents
+    looks.section,
     contrasts.section,
     factors.section,
     metrics.section,

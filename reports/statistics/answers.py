@@ -13,7 +13,7 @@ from reports.statistics.records import Answer, Comparison
 from reports.statistics.sensitivity import sensitivity
 from reports.statistics.verdicts import compare, family
 from reports.study import warnings
-from reports.words import sentence
+from reports.words import looks_text, sentence
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,7 +34,12 @@ def answer(
         folder: the study's, for what the trials left of each original; without it the bootstrap
             draws seeds alone.
     """
-    primary = compare(rows, study["primary"], study["level"], seeds=study["seeds"])
+    primary, looks = compare(rows, study["primary"], study["level"], seeds=study["seeds"]), ""
+    if "looks" in study:
+        looks = looks_text(study["looks"])
+        if not study["looks"]["reached"]:
+            # what is there is no look, whatever its interval says
+            primary = replace(primary, verdict="inconclusive", needed=None)
     secondary = family(rows, study["secondary"], study["level"], seeds=study["seeds"])
     primary, *others = (_warned(one, trials) for one in (primary, *secondary))
     secondary = tuple(others)
@@ -42,7 +47,8 @@ def answer(
     if folder is not None:
         primary, *others = (with_originals(one, trials, folder) for one in (primary, *secondary))
         secondary = tuple(others)
-    return Answer(sentence(primary), primary, secondary, study["budget_warning"], survives)
+    said = " ".join(filter(None, (sentence(primary).strip(), looks)))
+    return Answer(said, primary, secondary, study["budget_warning"], survives)
 
 
 def _warned(found: Comparison, trials: Sequence[TrialEntry]) -> Comparison:

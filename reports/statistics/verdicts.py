@@ -80,7 +80,7 @@ def judge(pairs: Pairs, level: float, at: float) -> Comparison:
     n, margin = len(d), pairs.contrast["equivalence"]
     found = Comparison(
         pairs=pairs,
-        verdict="n/a" if pairs.not_applicable else "refused" if pairs.refusal else "inconclusive",
+        verdict=word(pairs, at),
         mean=float(d.mean()) if n else None,
         deviation=None,
         interval=None,
@@ -101,11 +101,9 @@ def judge(pairs: Pairs, level: float, at: float) -> Comparison:
     if adjusted is None:
         return found
     mean, deviation = float(d.mean()), float(d.std(ddof=1))
-    word = verdict(adjusted, margin, pairs.direction)
     p_t, p_flip = p_against(d, 0.0), sign_flip(d)
     return replace(
         found,
-        verdict=word,
         deviation=deviation,
         interval=t_interval(d, level),
         adjusted=adjusted,
@@ -115,10 +113,27 @@ def judge(pairs: Pairs, level: float, at: float) -> Comparison:
         effect=mean / deviation if deviation else None,
         detectable=detectable(n, deviation, at),
         needed=(
-            seeds_needed(n, mean, deviation, margin, at, level) if word == "inconclusive" else None
+            seeds_needed(n, mean, deviation, margin, at, level)
+            if found.verdict == "inconclusive"
+            else None
         ),
         notes=found.notes + _notes_on_tests(n, deviation, p_t, p_flip, at),
     )
+
+
+def word(pairs: Pairs, at: float) -> Verdict:
+    """The verdict alone, which takes no time.
+
+    Args:
+        pairs: the differences.
+        at: the level of the interval that decides.
+    """
+    if pairs.not_applicable or pairs.refusal:
+        return "n/a" if pairs.not_applicable else "refused"
+    interval = t_interval(np.asarray(pairs.differences, dtype=float), at)
+    if interval is None:
+        return "inconclusive"
+    return verdict(interval, pairs.contrast["equivalence"], pairs.direction)
 
 
 def verdict(interval: Interval, equivalence: float, direction: str) -> Verdict:

@@ -18,6 +18,7 @@ from bench.study.problems import ConfigError
 from bench.study.resolve import resolve
 from tvae import registry
 
+SEEDS = "must be a list of seeds, or how many, 1 to 10000, or {looks: [4, 8, 12]}, or until_decided"
 NEAR = [
     ("study=smok", "study: unknown study 'smok'; did you mean 'smoke'?"),
     ("budget=quik", "budget: unknown budget 'quik'; did you mean 'quick'?"),
@@ -135,9 +136,9 @@ WRONG = [
     ("arms.additive.model.hidden=-5", "hidden layers must be at least 1, got -5"),
     ("metrics.likelihood.k=0", "metrics.likelihood.k: must be at least 1, got 0"),
     ("metrics.likelihood.k=x", 'metrics.likelihood.k: must be a whole number, got "x"'),
-    ("seeds=0", "seeds: must be a list of seeds, or how many, 1 to 10000, got 0"),
-    ("seeds=-2", "seeds: must be a list of seeds, or how many, 1 to 10000, got -2"),
-    ("seeds=99999999", "seeds: must be a list of seeds, or how many, 1 to 10000, got 99999999"),
+    ("seeds=0", f"seeds: {SEEDS}, got 0"),
+    ("seeds=-2", f"seeds: {SEEDS}, got -2"),
+    ("seeds=99999999", f"seeds: {SEEDS}, got 99999999"),
     ("seeds=[]", "seeds: must have 1 or more entries, got []"),
     ("seeds=[1,1]", "seeds: must differ, got [1, 1]"),
     ("seeds=[0,-1]", "seeds.1: must be at least 0, got -1"),
