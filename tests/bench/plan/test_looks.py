@@ -159,6 +159,69 @@ def test_a_later_driver_replays_several_looks_and_retry_asks_them_anew(tmp_path)
         assert retried.looks.open == 4
 
 
+def test_a_pair_that_diverged_is_missing_at_its_look(tmp_path):
+    given = looking(tmp_path)
+    differences = [-9.0, None, -8.0, -9.0, 0, 0]
+    progress = Progress(given, WORLD, Store(Path("nowhere"), given.name))
+    value = differing(differences)
+    with installed():
+        for trial in progress.advance():
+            found = value(trial)
+            lost = Result("diverged", "the loss is not finite", trial.evaluation_key)
+            progress.finished(trial, lost if found is None else result(trial, found))
+        assert progress.advance() == []
+    assert (len(progress.looks.passed), progress.looks.passed[-1]) == ends_at(differences)
+
+
+def test_tuning_comes_once_and_before_the_first_look(tmp_path):
+    """What it costs does not depend on where the study ends; its trials are no look's."""
+    tune = {"trials": 2, "seeds": 1, "metric": "nll"}
+    given = looking(tmp_path, tune=tune)
+    progress = Progress(given, WORLD, Store(Path("nowhere"), given.name))
+    stages = []
+    value = differing([-9.0, -9.1, 0, 0, 0, 0])
+    with installed():
+        while todo := progress.advance():
+            stages.append({trial.stage for trial in todo})
+            assert progress.looks.passed == ()
+            for trial in todo:
+                found = 1.0 if trial.stage == "tune" else value(trial)
+                progress.finished(trial, result(trial, found))
+        assert progress.looks.passed == ("better",)
+    assert stages[-1] == {"confirm"}
+    assert {frozenset(each) for each in stages[:-1]} == {frozenset({"tune"})}
+
+
+def test_of_a_crossing_the_primary_contrast_alone_decides(tmp_path):
+    """An arm beside it may differ as it likes."""
+    form = {"name": "tvae", "coherence": "kl", "prior": "kl", "hidden": 16}
+    given = looking(
+        tmp_path,
+        arms={},
+        factors={
+            "form": {
+                "shift": {"model": {**form, "latent_transform": "additive"}},
+                "turn": {"model": {**form, "latent_transform": "so2"}},
+            },
+            "strength": {
+                "usual": {"model": {"w_coherence": 1.0}}, "strong": {"model": {"w_coherence": 3.0}},
+            },
+        },
+        primary={
+            "treatment": "turn-usual", "control": "shift-usual", "metric": "nll",
+            "equivalence": 1.0,
+        },
+    )  # fmt: skip
+    differences = [-9.0, 9.0, -9.0, -9.1, -9.0, -9.1]
+    progress = Progress(given, WORLD, Store(Path("nowhere"), given.name))
+    with installed():
+        for trial in progress.advance():
+            own = {"turn-usual": differences[trial.seed], "turn-strong": -99.0}
+            progress.finished(trial, result(trial, own.get(trial.arm, 0.0)))
+        assert progress.advance() == []
+    assert (len(progress.looks.passed), progress.looks.passed[-1]) == ends_at(differences)
+
+
 def test_the_study_in_the_store_is_read_back_as_it_was(tmp_path):
     from bench.study.text import dump
 
@@ -299,6 +362,12 @@ def test_a_study_that_is_not_decided_is_the_one_with_all_seeds(undecided):
     assert "look 1 of 2 (2 seeds): inconclusive" in undecided.out
     assert "Undecided after all 2 looks (4 seeds)." in undecided.out
     assert {seed for (seed,) in undecided.rows("seed")} == {"0", "1", "2", "3"}
+
+
+def test_out_of_time_it_says_which_look_is_open(tmp_path):
+    done = bench(sized(tmp_path, 0.0), *QUIET, "workers=1", "max_hours=0.0000001")
+    assert done.status == 4, done.out + done.err
+    assert "look 1 of 2 (2 seeds) is open" in done.out
 
 
 def test_killed_within_and_between_looks_it_ends_with_the_same_rows(
