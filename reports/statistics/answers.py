@@ -40,6 +40,10 @@ def answer(
         if not study["looks"]["reached"]:
             # what is there is no look, whatever its interval says
             primary = replace(primary, verdict="inconclusive", needed=None)
+        elif primary.needed is not None:
+            # of a new study, which has one look at the level of all
+            whole = compare(rows, study["primary"], study["looks"]["level"], seeds=study["seeds"])
+            primary = replace(primary, needed=whole.needed)
     secondary = family(rows, study["secondary"], study["level"], seeds=study["seeds"])
     primary, *others = (_warned(one, trials) for one in (primary, *secondary))
     secondary = tuple(others)

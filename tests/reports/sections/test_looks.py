@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import numpy as np
@@ -13,6 +14,7 @@ from reports import rows as schema
 from reports.report import read
 from reports.sections import looks as section
 from reports.statistics.looks import per_look
+from reports.statistics.verdicts import compare
 from tests.reports.fabricated import page_of
 from tests.reports.written import STUDY
 
@@ -52,6 +54,23 @@ def test_looks_that_did_not_come_to_pass_say_so(study):
     assert "Decided at look 1 of 3 (3 seeds)." in decided
     assert len(re.findall("not needed", decided)) == 2
     assert "to come" not in decided
+
+
+def test_how_many_seeds_a_new_study_would_need_is_at_the_level_of_all_looks(study):
+    """A new study without looks reads its one interval at that level."""
+    at, folder = per_look(PLANNED, 0.05), study(seeds=range(8))
+    frame, manifest = schema.load(folder), json.loads((folder / "manifest.json").read_text())
+    seen = read(folder).answer.primary
+    assert seen.interval is not None
+    near = abs(seen.mean) - seen.interval.half / 2
+    manifest["study"] |= {"level": at, "looks": entry(3, False)}
+    manifest["study"]["primary"]["equivalence"] = near
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    found = read(folder).answer.primary
+    assert found.adjusted.half == pytest.approx(compare(frame, found.contrast, at).adjusted.half)
+    assert found.verdict == "inconclusive"
+    assert found.needed == compare(frame, found.contrast, 0.05).needed
+    assert found.needed != compare(frame, found.contrast, at).needed
 
 
 def test_a_study_without_looks_says_nothing_of_them(study):
