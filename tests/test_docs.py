@@ -33,6 +33,7 @@ import numpy as np
 import pytest
 import yaml
 
+from bench.study.looks import spelled_out
 from bench.study.problems import Problem
 from bench.study.resolve import resolve
 from bench.study.schema import Execution, Factors, StudyFile
@@ -154,6 +155,7 @@ def wrong_keys(tree: dict[str, object]) -> list[Problem]:
     """What is wrong with the keys of a part of a study, as far as it can be told."""
     known = {**StudyFile.model_fields, **Factors.model_fields, "extends": None}
     problems = [Problem(key, "is no key of a study") for key in tree if key not in known]
+    tree = spelled_out(tree, problems)
     for key, value in tree.items():
         if key == "factors":
             validate(Factors, {key: value}, problems)

@@ -113,4 +113,4 @@ def test_a_wheel_runs_away_from_the_repository(wheel: zipfile.ZipFile, tmp_path:
         capture_output=True,
         text=True,
     )
-    assert "14 trials, 14 to run" in shown.stdout
+    assert "12 trials, 12 to run" in shown.stdout

@@ -35,7 +35,7 @@ def test_budget_then_study_then_command_line(tmp_path):
 
 def test_the_budget_of_the_command_line_replaces_the_file_s():
     assert smoke().trainer.steps == 20
-    assert smoke("budget=quick").trainer.steps == 700
+    assert smoke("budget=quick").trainer.steps == 750
     assert len(smoke("budget=quick").seeds) == 4
 
 
