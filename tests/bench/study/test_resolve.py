@@ -62,10 +62,10 @@ def test_a_small_budget_of_a_study_with_variants_has_none(tmp_path):
 
 
 def test_selected_arms_keep_the_contrasts_among_them():
-    chosen = smoke("arms=[matrix,additive]", "baselines=[vae_plus]")
-    assert list(chosen.arms) == ["matrix", "additive"]
+    chosen = smoke("arms=[matrix,additive,untied]", "baselines=[vae_plus]")
+    assert list(chosen.arms) == ["matrix", "additive", "untied"]
     assert list(chosen.baselines) == ["vae_plus"]
-    assert chosen.secondary.contrasts == [("additive", "vae_plus"), ("matrix", "vae_plus")]
+    assert chosen.secondary.contrasts == [("additive", "untied"), ("matrix", "untied")]
     assert chosen.secondary.metrics == smoke().secondary.metrics
 
 
