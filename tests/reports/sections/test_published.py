@@ -41,13 +41,13 @@ def test_what_was_changed_is_what_the_page_says(study):
     assert "data.protocol = centre_crop" in differs
     assert "Seeds: 3 here" in differs
     for setting in ("knn.k = 7", "label_efficiency.k = 3", "draws = 9", "likelihood.k = 77",
-                    "likelihood.images = 200"):  # fmt: skip
+                    "likelihood.images = 100"):  # fmt: skip
         assert setting in differs
     chosen = part_of(page, "Choices where the paper is silent")
     for said in (
         "k = 7 nearest neighbours",
         "With few labels: k = 3 nearest neighbours, 9 random draws",
-        "77 samples for each of 200 test images",
+        "77 samples for each of 100 test images",
         "Rotations of up to 33 degrees, crops of at least 0.61 of a side",
         "Adam at 0.0123, all the time, after 7 steps of an even rise, on batches of 64",
         "q_psi and h_xi, learn at 0.00615",
