@@ -8,7 +8,7 @@
       rows.parquet     the measurements
       report.html
       optuna.db
-      trials/KEY/      trial.json, curve.jsonl, model.json, weights.safetensors, machines.json,
+      trials/KEY/      trial.json, curve.jsonl, model.json, weights.safetensors,
                        pictures.npz, result.json, notes.json where something happened on the way,
                        traceback.txt after a crash, step-*.safetensors while it trains
 """
@@ -56,6 +56,7 @@ class Recipe(TypedDict):
     stage: Literal["tune", "confirm"]
     training: dict[str, object]
     evaluation: dict[str, object]
+    machines: NotRequired[list[str]]  # what trained it so far, in order
 
 
 class Measured(TypedDict):
@@ -182,18 +183,16 @@ class TrialFolder:
         self.write_json("notes.json", [*self.notes(), message])
 
     def machines(self) -> list[str]:
-        """What trained it so far, in order; a file that is not intact says nothing."""
-        try:
-            found = json.loads((self.path / "machines.json").read_text())
-        except (OSError, ValueError):
-            return []
-        whole = isinstance(found, list) and all(isinstance(each, str) for each in found)
-        return found if whole else []
+        """What trained it so far, in order; a recipe that is not intact says nothing."""
+        recipe = self.recipe()
+        return [] if recipe is None else recipe.get("machines", [])
 
     def trained_on(self, machine: str, *, anew: bool) -> None:
-        """Say what trains it from now on; `anew`: from the start, whatever was before."""
-        before = [] if anew else self.machines()
-        self.write_json("machines.json", list(dict.fromkeys([*before, machine])))
+        """Say in the recipe what trains it from now on; `anew`: from the start."""
+        recipe = self.recipe()
+        assert recipe is not None, "written before it is trained"
+        before = [] if anew else recipe.get("machines", [])
+        self.write_recipe({**recipe, "machines": list(dict.fromkeys([*before, machine]))})
 
     def write_json(self, name: str, content: object) -> None:
         """Write plain data."""

@@ -173,6 +173,7 @@ def run(
             "stage": trial.stage,
             "training": dict(trial.training),
             "evaluation": dict(trial.evaluation),
+            "machines": files.machines(),
         },
     )
     model, facts = _model(trial, files, next(iter(datasets.values())), family, device, emit, stop)

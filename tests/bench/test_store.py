@@ -155,6 +155,7 @@ def test_writing_leaves_nothing_beside_the_file(tmp_path):
 
 def test_what_trained_a_trial_is_kept_in_order_and_begun_anew(folder):
     assert folder.machines() == []
+    folder.write_recipe({"arm": "a", "stage": "confirm", "training": {}, "evaluation": {}})
     for machine in ("A", "B", "A"):
         folder.trained_on(machine, anew=False)
     assert folder.machines() == ["A", "B"]
@@ -164,7 +165,7 @@ def test_what_trained_a_trial_is_kept_in_order_and_begun_anew(folder):
 
 @pytest.mark.parametrize("content", ["", "[1]", '{"A": 1}', '["A"', "\xff", "[" * 100])
 def test_what_does_not_say_whole_what_trained_it_says_nothing(folder, content):
-    (folder.path / "machines.json").write_text(content)
+    (folder.path / "trial.json").write_text(content)
     assert folder.machines() == []
 
 

@@ -20,7 +20,7 @@ from real import Left, command, left, prepare, without_the_end
 WORKER = [
     *(f"{file}/{moment}"
       for file in ("trial.json", "curve.jsonl", "step", "model.json", "weights.safetensors",
-                   "facts.json", "machines.json", "pictures.npz", "result.json")
+                   "facts.json", "pictures.npz", "result.json")
       for moment in ("begin", "written", "end")),
     "step/dropped", "step:5", "curve/end", "metric/begin",
 ]  # fmt: skip
