@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from bench.plan.keys import digest, source_digests
 from bench.plan.progress import Progress
 from bench.store import Store
+from bench.study.looks import listed
 from bench.study.problems import ConfigError, Problem
 from bench.study.setup import Study
 from bench.watch.base import End, Guarded
@@ -114,17 +115,17 @@ def check_looks(progress: Progress) -> None:
         return
     seeds, own = told["seeds"], "name=OTHER with seeds of its own, such as "
     own += f"seeds=[{max(max(seeds), max(study.seeds)) + 1}, ...]"
-    now = f"looks at {_listed(study.looks)} seeds" if study.looks else f"{len(study.seeds)} seeds"
+    now = f"looks at {listed(study.looks)} seeds" if study.looks else f"{len(study.seeds)} seeds"
     if before is not None and (before["planned"] != study.looks or seeds != _first(study, seeds)):
         message = (
-            f"{progress.store.path} was declared with looks at {_listed(before['planned'])} seeds, "
+            f"{progress.store.path} was declared with looks at {listed(before['planned'])} seeds, "
             f"of which {before['reached']} passed; it cannot go on with {now} and keep its level. "
             f"Give seeds.looks={before['planned']} and the same seeds again, or {own}"
         )
         raise ConfigError([Problem("looks", message)])
     if before is None and (len(seeds) not in study.looks or seeds != _first(study, seeds)):
         message = (
-            f"{progress.store.path} was answered with the {len(seeds)} seeds {_listed(seeds)}, "
+            f"{progress.store.path} was answered with the {len(seeds)} seeds {listed(seeds)}, "
             f"which is none of the {now}. Declare looks of which it is one, such as "
             f"seeds.looks=[{len(seeds)}, {2 * len(seeds)}], or {own}"
         )
@@ -133,10 +134,6 @@ def check_looks(progress: Progress) -> None:
 
 def _first(study: Study, seeds: Sequence[int]) -> list[int]:
     return study.seeds[: len(seeds)]
-
-
-def _listed(numbers: Sequence[int]) -> str:
-    return ", ".join(map(str, numbers))
 
 
 def _answered(store: Store) -> StudyEntry | None:

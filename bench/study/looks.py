@@ -7,7 +7,7 @@ with ``max_seeds: 12`` is the same with the looks of `reports.statistics.looks.s
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from bench.study.problems import Problem
@@ -64,6 +64,11 @@ def spelled_out(tree: Tree, problems: list[Problem]) -> Tree:
 def counted(seeds: Any) -> bool:
     """Whether this is a number of seeds that a study may have."""
     return isinstance(seeds, int) and not isinstance(seeds, bool) and 1 <= seeds <= MOST_SEEDS
+
+
+def listed(numbers: Iterable[int]) -> str:
+    """Looks or seeds in words: ``4, 8, 12``."""
+    return ", ".join(map(str, numbers))
 
 
 def check_looks(looks: Sequence[int], seeds: Sequence[int]) -> Iterator[Problem]:

@@ -10,6 +10,7 @@ from rich.console import Console
 from bench.plan.looks import level_of
 from bench.plan.progress import Progress
 from bench.plan.trials import Trial, differing, direction, tuning_metric
+from bench.study.looks import listed
 from bench.study.resolve import count_trials
 from bench.study.schema import Execution
 from bench.study.setup import Study
@@ -20,7 +21,7 @@ def opening(study: Study, progress: Progress, todo: list[Trial]) -> str:
     parts = [
         f"{len(study.arms)} arms",
         f"{len(study.baselines)} baselines",
-        f"looks at {_listed(study.looks)} seeds" if study.looks else f"{len(study.seeds)} seeds",
+        f"looks at {listed(study.looks)} seeds" if study.looks else f"{len(study.seeds)} seeds",
     ]
     if progress.searches:
         tune = study.tune
@@ -80,7 +81,7 @@ def remark_on_looks(study: Study) -> Iterable[str]:
     """When the study is looked at, and how sure each look and all of them are."""
     if study.looks:
         yield (
-            f"looks at {_listed(study.looks)} seeds, the last at the latest; each reads intervals "
+            f"looks at {listed(study.looks)} seeds, the last at the latest; each reads intervals "
             f"of {1 - level_of(study):.4g}, so that all together keep {1 - study.level:.4g}"
         )
 
@@ -105,10 +106,6 @@ def chances(progress: Progress) -> dict[str, list[float]]:
             for sure, after in zip(first, goes_on, strict=True)
         ]
     return found
-
-
-def _listed(numbers: Iterable[int]) -> str:
-    return ", ".join(map(str, numbers))
 
 
 MUCH = 1e9
