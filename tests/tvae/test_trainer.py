@@ -378,7 +378,7 @@ def test_h_xi_survives_the_first_steps():
     images = torch.as_tensor(data.load("fashion_mnist_small").train.images[:2000]).unsqueeze(1)
     family = registry.families.make("rotation_crop")
     config = {"coherence": "kl", "prior": "mmd", "latent_transform": "additive"}
-    alive = {}
+    spread = {}
     for name, training in trainings.items():
         state = State.start(tvae.build({"name": "tvae", "latent_dim": 10, **config}, seed=0), 0)
         records = fit(state, images, family, training)
@@ -387,8 +387,8 @@ def test_h_xi_survives_the_first_steps():
         _, views = batch(images, torch.arange(500), family, True, state.streams)
         assert views is not None
         with torch.no_grad():
-            pair = [state.model.embed(view) for view in (views.x_1, views.x_2)]
-            hidden = state.model.h_xi.layers[:4](torch.cat(pair, dim=1))
-        alive[name] = float((hidden > 0).float().mean())
-    assert alive["budget"] > 0.2
-    assert alive["trap"] < 0.02, "the trap is gone: wide_rate may go too"
+            e_1, e_2 = (state.model.embed(view) for view in (views.x_1, views.x_2))
+            spread[name] = float(state.model.infer_T(e_1, e_2).std(0).mean())
+    # three seeds had 0.49 to 0.63, and 0 to 0.0002
+    assert spread["budget"] > 0.1
+    assert spread["trap"] < 0.01, "the trap is gone: wide_rate may go too"
