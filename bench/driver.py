@@ -19,7 +19,7 @@ from bench.plan.progress import Ending, Progress
 from bench.plan.trials import tuning_metric
 from bench.store import Store, owned
 from bench.study.problems import ConfigError, Problem
-from bench.study.schema import Execution
+from bench.study.schema import Data, Execution
 from bench.study.setup import Study
 from bench.study.text import dump
 from bench.watch.base import End, Guarded
@@ -205,7 +205,7 @@ class Session:
                 continue
             path = self.store.trial(trial.training_key).path
             path.mkdir(exist_ok=True)
-            data = self.study.data.model_copy(update=dict(trial.data))
+            data = Data.model_validate(trial.data)
             sources = {label: data.source(label) for label in data.labels}
             yield Job(trial, path, sources, self.execution.keep, tuple(registry.files()))
 
