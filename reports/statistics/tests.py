@@ -56,6 +56,20 @@ def holm_levels(p: Sequence[float], level: float) -> list[float]:
     return levels
 
 
+def holm_adjusted(p: Sequence[float]) -> list[float]:
+    """Holm's adjusted p-values: the smallest level at which his step-down rejects each.
+
+    Source: S. Holm, "A simple sequentially rejective multiple test procedure" (Scandinavian Journal
+    of Statistics 6, 1979). statsmodels' ``multipletests`` gives the same, and collects garbage at
+    every call.
+    """
+    adjusted, largest = [1.0] * len(p), 0.0
+    for rank, i in enumerate(np.argsort(p, kind="stable")):
+        largest = max(largest, min(1.0, (len(p) - rank) * p[i]))
+        adjusted[i] = largest
+    return adjusted
+
+
 def p_against(d: Array, margin: float) -> float:
     """2 P(t_{n-1} > ||mean d| - margin| / (s / sqrt n)); 0 where d does not vary."""
     from scipy.stats import t

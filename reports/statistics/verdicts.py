@@ -16,6 +16,7 @@ from reports.statistics.records import Array, Comparison, Interval, Pairs, Verdi
 from reports.statistics.tests import (
     DRAWS,
     EXACT_SEEDS,
+    holm_adjusted,
     holm_levels,
     p_against,
     seeds_to_reach,
@@ -54,17 +55,15 @@ def family(
 
 def judge_family(every: Sequence[Pairs], level: float) -> tuple[Comparison, ...]:
     """What follows from the pairs of a family, Holm-adjusted; those not applicable do not count."""
-    from statsmodels.stats.multitest import multipletests
-
     counted = [i for i, pairs in enumerate(every) if not pairs.not_applicable]
     levels = dict.fromkeys(range(len(every)), level)
     levels |= zip(counted, holm_levels([p_verdict(every[i]) for i in counted], level), strict=True)
     found = [judge(pairs, level, levels[i]) for i, pairs in enumerate(every)]
     if counted:
         p = [1.0 if found[i].p_flip is None else found[i].p_flip for i in counted]
-        for i, adjusted in zip(counted, multipletests(p, method="holm")[1], strict=True):
+        for i, adjusted in zip(counted, holm_adjusted(p), strict=True):
             if found[i].p_flip is not None:
-                found[i] = replace(found[i], p_holm=float(adjusted))
+                found[i] = replace(found[i], p_holm=adjusted)
     return tuple(found)
 
 

@@ -46,7 +46,7 @@ def test_answer(benchmark):
         "seeds": SEEDS,
         "budget_warning": "",
     }
-    answer(study, rows)  # SciPy and statsmodels are loaded
+    answer(study, rows)  # SciPy is loaded
     found = benchmark.pedantic(answer, (study, rows), rounds=5)
     assert len(found.secondary) == 27
     assert all(one.p_flip_exact for one in found.secondary)

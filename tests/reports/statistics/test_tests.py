@@ -11,7 +11,7 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 from reports.statistics import verdicts
-from reports.statistics.tests import holm_levels, seeds_to_reach, sign_flip
+from reports.statistics.tests import holm_adjusted, holm_levels, seeds_to_reach, sign_flip
 from tests.reports.statistics.paired import DIFFERENCES, LEVEL, pairs_of
 
 
@@ -47,6 +47,12 @@ def test_holm_levels_reject_what_statsmodels_rejects(seed):
     levels = holm_levels(list(p), LEVEL)
     rejected = multipletests(p, alpha=LEVEL, method="holm")[0]
     assert [value <= at for value, at in zip(p, levels, strict=True)] == list(rejected)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_holms_p_values_are_those_of_statsmodels(seed):
+    p = np.random.default_rng(seed).beta(0.3, 3, 7).round(2)  # with ties and zeros
+    assert holm_adjusted(list(p)) == pytest.approx(multipletests(p, method="holm")[1])
 
 
 def test_holm_levels_by_hand():
