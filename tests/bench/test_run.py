@@ -15,8 +15,11 @@ from pathlib import Path
 import pytest
 from harness import TINY, bench, installed, stop, write
 
+from bench.driver import Session
 from bench.execute import local
 from bench.plan.machine import hardware
+from bench.plan.progress import Progress
+from bench.plan.trials import World
 from bench.store import Owned, owned
 from bench.study.resolve import resolve
 from reports import manifest as manifests
@@ -64,6 +67,26 @@ def test_rows_and_manifest_are_what_the_report_reads(finished):
     for trial in manifest["trials"]:
         for file in (trial["curve"], trial["pictures"]):
             assert (finished.store / file).is_file()
+
+
+def test_a_job_of_full_data_is_given_its_variants(tmp_path):
+    """A trial's data section is plain data, of which the sources are made for its process."""
+    data = {"train": "mnist", "transfer": ["affnist"], "size": "full", "root": str(tmp_path)}
+    path = write(tmp_path, data=data)
+    given = [f"study={path}", "data.variants={train: 3, test: 2}", f"runs={tmp_path}"]
+    with installed():
+        session = Session(*resolve(given), "")
+        world = World({"mnist": "0" * 16, "affnist": "1" * 16}, "2.0", "cpu")
+        session.progress = Progress(session.study, world, session.store)
+        todo = session.progress.advance()
+        (session.store.path / "trials").mkdir(parents=True)
+        job = next(session._jobs(todo))
+    assert job.trial == todo[0]
+    root = str(tmp_path)
+    assert job.sources == {
+        "mnist": {"name": "mnist", "root": root},
+        "affnist": {"name": "affnist", "root": root, "variants": {"train": 3, "test": 2}},
+    }
 
 
 def test_the_report_names_the_arms(finished):
