@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +37,17 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
-EFFICIENCY = re.compile(r"label_efficiency/(?P<data>.+)/(?P<n>[1-9][0-9]*)")
+FITTED = {
+    "label_efficiency": (
+        "labelled samples",
+        "As the paper's Figure 2: accuracy of nearest neighbours on {} with n labelled samples",
+    ),
+    "fit_set": (
+        "variants of each image",
+        "Accuracy of nearest neighbours on {}, fitted on v variants of each train image",
+    ),
+}
+"""Accuracy against what neighbours are fitted on, ``METRIC/DATA/n``: what n counts, the caption."""
 VALUES_CAPTION = (
     " of every arm, a dot for each seed; thin lines join the dots of one seed. "
     "Bold: the primary contrast."
@@ -59,7 +68,7 @@ def section(report: Report) -> Section:
             "metrics": metrics(study, rows, trials, details=False),
             "details": metrics(study, rows, trials, details=True),
             "warnings": warned(study, trials, rows),
-            "efficiency": label_efficiency(study, rows),
+            "fitted": fitted(study, rows),
             "cost": cost_against_quality(study, rows),
         },
         {"arms": values} if values else {},
@@ -213,23 +222,27 @@ def primary_values(study: StudyEntry, rows: pd.DataFrame) -> Figure:
     return Figure(drawn, f"Dots per seed of {primary['metric']}. Means: {means or 'no values'}.")
 
 
-def label_efficiency(study: StudyEntry, rows: pd.DataFrame) -> tuple[tuple[str, Figure], ...]:
-    """The paper's Fig. 2: accuracy against the number of labelled samples, for each data set.
+def fitted(study: StudyEntry, rows: pd.DataFrame) -> tuple[tuple[str, Figure], ...]:
+    """(caption, figure) of each metric of `FITTED` on each data set; the paper's Fig. 2 is one.
 
     A panel per arm: its means over seeds in a band of t intervals at the study's level, and in grey
-    the means of all others.
+    the means of all others. Where there is one n alone, there is no curve.
     """
-    measured = alike(confirmed(rows))
-    parts = measured.metric.str.extract(EFFICIENCY)
-    measured = measured.assign(data=parts.data, n=parts.n.astype("Int64"))
-    measured = measured[parts.n.notna() & np.isfinite(measured.value)]
-    return tuple(
-        (str(data), _efficiency(study, str(data), own))
-        for data, own in measured.groupby("data", sort=False)
-    )
+    measured, found = alike(confirmed(rows)), list[tuple[str, Figure]]()
+    for metric, (words, caption) in FITTED.items():
+        parts = measured.metric.str.extract(rf"^{metric}/(?P<data>.+)/(?P<n>[1-9][0-9]*)$")
+        kept = parts.n.notna() & np.isfinite(measured.value)
+        own = measured.assign(data=parts.data, n=parts.n.astype("Int64"))[kept]
+        found += [
+            (caption.format(data), _fitted(study, str(data), words, group))
+            for data, group in own.groupby("data", sort=False)
+            if group.n.nunique() > 1
+        ]
+    return tuple(found)
 
 
-def _efficiency(study: StudyEntry, data: str, measured: pd.DataFrame) -> Figure:
+def _fitted(study: StudyEntry, data: str, words: str, measured: pd.DataFrame) -> Figure:
+    """Accuracy on `data` against n, which is a number of `words`."""
     import seaborn as sns
 
     names, note = few(study, measured.arm)
@@ -242,22 +255,22 @@ def _efficiency(study: StudyEntry, data: str, measured: pd.DataFrame) -> Figure:
                     color=NEUTRAL, lw=0.8, alpha=0.6, zorder=1,
                 )  # fmt: skip
                 titled(line, other)
-            _efficiency_panel(axes, name, COLOURS[study["arms"][name]["role"]], found[name])
+            _fitted_panel(axes, name, words, COLOURS[study["arms"][name]["role"]], found[name])
             logarithmic(axes)
-        canvas.supxlabel("labelled samples", fontsize=9)
+        canvas.supxlabel(words, fontsize=9)
         canvas.supylabel(f"accuracy on {short(data, 40)}", fontsize=9)
         sns.despine(canvas)
         drawn = svg(canvas)
     said = "; ".join(
-        f"{n} samples: "
+        f"{n} {words}: "
         + ", ".join(f"{name} {number(own[n][0])}" for name, own in found.items() if n in own)
         for n in sorted({int(measured.n.min()), int(measured.n.max())})
     )
-    return Figure(drawn, f"Accuracy on {data} by number of labelled samples. {said}.", note)
+    return Figure(drawn, f"Accuracy on {data} by number of {words}. {said}.", note)
 
 
-def _efficiency_panel(
-    axes: Axes, name: str, colour: str, found: Mapping[int, tuple[float, Interval]]
+def _fitted_panel(
+    axes: Axes, name: str, words: str, colour: str, found: Mapping[int, tuple[float, Interval]]
 ) -> None:
     sizes, means = list(found), [mean for mean, _ in found.values()]
     low, high = zip(*(ends(one) for _, one in found.values()), strict=True)
@@ -266,7 +279,7 @@ def _efficiency_panel(
     titled(
         line,
         *(
-            f"{name}, {n} labelled samples: {number(mean)} {interval_text(one, signed=False)}"
+            f"{name}, {n} {words}: {number(mean)} {interval_text(one, signed=False)}"
             for n, (mean, one) in found.items()
         ),
     )

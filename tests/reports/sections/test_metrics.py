@@ -139,8 +139,8 @@ def titles(figure):
 
 def test_label_efficiency_has_every_arm_at_every_number_of_samples(study):
     folder = enrich(study())
-    ((data, figure),) = all_metrics.label_efficiency(*loaded(folder))
-    assert data == "affnist"
+    ((caption, figure),) = all_metrics.fitted(*loaded(folder))
+    assert "neighbours on affnist with n labelled samples" in caption
     points = [title for title in titles(figure) if "labelled" in title]
     assert {title.split(":")[0] for title in points} == {
         f"{arm}, {n} labelled samples"
@@ -148,8 +148,16 @@ def test_label_efficiency_has_every_arm_at_every_number_of_samples(study):
         for n in (10, 100, 1000)
     }
     assert len(points) == 12
-    assert figure.alt.startswith("Accuracy on affnist by number of labelled samples. 10 samples: ")
-    assert "1000 samples: new 0.3" in figure.alt
+    assert figure.alt.startswith("Accuracy on affnist by number of labelled samples. 10 labelled ")
+    assert "1000 labelled samples: new 0.3" in figure.alt
+
+
+def test_accuracy_against_the_variants_of_the_fit_set_is_a_figure_too(study):
+    declaration, frame = loaded(enrich(study()))
+    frame.metric = frame.metric.str.replace("label_efficiency/affnist", "fit_set/affnist")
+    ((caption, figure),) = all_metrics.fitted(declaration, frame)
+    assert "on affnist, fitted on v variants of each train image" in caption
+    assert "new, 100 variants of each image: 0.2" in " ".join(titles(figure))
 
 
 def test_intervals_of_arms_are_t_intervals_cut_to_what_can_be(study):

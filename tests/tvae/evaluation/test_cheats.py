@@ -34,6 +34,7 @@ CHANCE = {
     "gain": 0.0,
     "composition": 0.0,
     "r2": 0.0,
+    "fit_set": 1 / CLASSES,
     "knn": 1 / CLASSES,
     "knn_standardised": 1 / CLASSES,
     "linear": 1 / CLASSES,

@@ -111,7 +111,7 @@ def test_measuring_twice_gives_the_same_numbers(name, context):
     assert values(name, shared) == first
 
 
-@pytest.mark.parametrize("name", [n for n in metrics.names() if n not in {"knn", "cost"}])
+@pytest.mark.parametrize("name", [n for n in metrics.names() if n not in {"fit_set", "knn", "cost"}])
 def test_another_seed_measures_other_images_or_noise(name, context):
     first, other = (values(name, context("matrix", seed=seed)) for seed in (0, 1))
     assert first != other
@@ -144,6 +144,7 @@ def test_which_metrics_do_not_use_the_family():
     """A metric uses it unless it says so: the other way round numbers would be mixed up."""
     assert [n for n in metrics.names() if not metrics.get(n).uses_family] == [
         "cost",
+        "fit_set",
         "knn",
         "label_efficiency",
         "likelihood",
@@ -166,6 +167,7 @@ def test_a_measurement_is_plain_data(context):
     ("name", "options", "message"),
     [
         ("knn", {"k": 0}, "k must be at least 1, got 0"),
+        ("fit_set", {"k": 0}, "k must be at least 1, got 0"),
         ("label_efficiency", {"k": 0}, "k must be at least 1, got 0"),
         ("label_efficiency", {"draws": 0}, "draws must be at least 1, got 0"),
         ("linear_probe", {"images": 1}, "images must be at least 2, got 1"),

@@ -48,7 +48,7 @@ def test_there_is_nothing_to_train():
 
 def test_only_what_needs_the_embedding_alone_applies():
     applying = {name for name in metrics.names() if metrics.make(name).applies_to(model)}
-    assert applying == {"act", "knn", "label_efficiency", "linear_probe", "cost"}
+    assert applying == {"act", "fit_set", "knn", "label_efficiency", "linear_probe", "cost"}
     other = tvae.build({"name": "autoencoder", "latent_dim": 2})
     assert all(metrics.make(name).applies_to(other) for name in metrics.names())
 
