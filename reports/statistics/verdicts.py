@@ -60,7 +60,8 @@ def judge_family(every: Sequence[Pairs], level: float) -> tuple[Comparison, ...]
     levels |= zip(counted, holm_levels([p_verdict(every[i]) for i in counted], level), strict=True)
     found = [judge(pairs, level, levels[i]) for i, pairs in enumerate(every)]
     if counted:
-        p = [1.0 if found[i].p_flip is None else found[i].p_flip for i in counted]
+        flips = [found[i].p_flip for i in counted]
+        p = [1.0 if flip is None else flip for flip in flips]
         for i, adjusted in zip(counted, holm_adjusted(p), strict=True):
             if found[i].p_flip is not None:
                 found[i] = replace(found[i], p_holm=adjusted)
