@@ -15,6 +15,7 @@ import signal
 import sys
 import time
 import traceback
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -119,6 +120,8 @@ def main(
         OSError: the disk is full or went read-only; there is no result.
     """
     torch.set_num_threads(trial.threads)
+    # of full data sets, which are read where they lie on disk; nobody writes to them
+    warnings.filterwarnings("ignore", "The given NumPy array is not writable", UserWarning)
     if trial.device == "cuda":
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(True)

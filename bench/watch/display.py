@@ -45,6 +45,8 @@ class Forecast:
             self.done[key] = int(event.record["step"])
         elif isinstance(event, Finished):
             self.done[key] = event.trial.steps
+        else:  # of which there are so many that what was before them would be forgotten
+            return
         self.marks.append((time.monotonic(), sum(self.done.values())))
 
     def remaining(self) -> float | None:

@@ -67,6 +67,9 @@ def test_the_forecast_is_the_rest_at_the_rate_so_far(planned, clock):
     clock.now += 10
     forecast.update(Recorded(planned[0], {"step": 4}))
     assert forecast.remaining() == pytest.approx(70)
+    for i in range(500):  # a long evaluation says much and nothing of the rate
+        forecast.update(Measuring(planned[1], "knn", i, 500))
+    assert forecast.remaining() == pytest.approx(70)
     clock.now += 10
     forecast.update(Finished(planned[0], DONE))
     assert forecast.remaining() == pytest.approx(24 * 20 / 8)
