@@ -51,9 +51,9 @@ def test_its_plugins_are_listed_with_their_package(installed, tmp_path):
 
 
 def test_they_keep_their_contracts(installed, tmp_path):
-    for name in ("spiral", "gaussian_wasserstein", "wave"):
-        said = run(installed, tmp_path, "bench.plugins", "check", name)
-        assert "tests passed" in said
+    """One as its user checks it, all by the package's own tests, which are these contracts."""
+    said = run(installed, tmp_path, "bench.plugins", "check", "spiral")
+    assert "tests passed" in said
     said = run(installed, EXAMPLE, "pytest", "-q", "-p", "no:cacheprovider", "tests")
     assert "passed" in said
 

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from harness import write
+from harness import bench, write
 from real import command, environment, left, prepare
 
 QUIET = ("study=tiny.yaml", "workers=1", "seeds=1", "tracking.enabled=false")
@@ -23,7 +23,7 @@ QUIET = ("study=tiny.yaml", "workers=1", "seeds=1", "tracking.enabled=false")
 def whole(tmp_path_factory):
     folder = tmp_path_factory.mktemp("whole")
     write(folder, family="rotation")
-    assert command(folder, *QUIET).returncode == 0
+    assert bench(folder, *QUIET).status == 0
     return left(folder / "runs" / "tiny")
 
 
@@ -55,8 +55,8 @@ def test_a_full_disk_stops_the_study_and_the_same_command_goes_on(tmp_path, smal
     assert first.startswith("error: cannot write: [Errno 28] No space left on device")
     assert second == "what has ended is kept; mend the disk, and the same command continues"
     assert small_disk("200m")
-    again = command(tmp_path, *QUIET)
-    assert again.returncode == 0, again.stdout + again.stderr
+    again = bench(tmp_path, *QUIET)
+    assert again.status == 0, again.out + again.err
     assert left(tmp_path / "runs" / "tiny") == whole
 
 

@@ -14,8 +14,8 @@ import time
 from pathlib import Path
 
 import pytest
-from harness import alive, until, write
-from real import command, environment, left
+from harness import alive, bench, until, write
+from real import environment, left
 
 linux = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks into /proc")
 
@@ -47,8 +47,8 @@ def whole(tmp_path_factory):
     """What the long study leaves when nobody disturbs it."""
     folder = tmp_path_factory.mktemp("whole")
     write(folder, family="rotation")
-    done = command(folder, *LONG)
-    assert done.returncode == 0, done.stderr
+    done = bench(folder, *LONG)
+    assert done.status == 0, done.err
     return left(folder / "runs" / "tiny")
 
 
@@ -79,8 +79,8 @@ def test_a_signal_leaves_checkpoints_that_the_same_command_continues_from(tmp_pa
     assert len(steps) == 2
     assert all(0 < step < 120 for step in steps)
 
-    again = command(tmp_path, *LONG)
-    assert again.returncode == 0, again.stderr
+    again = bench(tmp_path, *LONG)
+    assert again.status == 0, again.err
     assert left(tmp_path / "runs" / "tiny") == whole
 
 
