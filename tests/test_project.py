@@ -99,8 +99,9 @@ def test_a_wheel_holds_what_is_read_at_run_time(wheel: zipfile.ZipFile):
         assert f"bench/studies/{study.relative_to(ROOT / 'studies').as_posix()}" in names
     for package in ("tvae", "reports", "bench"):
         for path in (ROOT / package).rglob("*"):
-            if path.is_file() and "__pycache__" not in path.parts:
+            if path.is_file() and not {"__pycache__", "reference"} & {*path.parts}:
                 assert path.relative_to(ROOT).as_posix() in names
+    assert not any(name.startswith("reports/reference/") for name in names), "megabytes of results"
 
 
 def test_a_wheel_runs_away_from_the_repository(wheel: zipfile.ZipFile, tmp_path: Path):
