@@ -110,7 +110,7 @@ def _study(folder: Path) -> Iterator[str]:
     found = answer(study, rows, trials, folder)
     statuses = [trial["status"] for trial in trials]
     done, others = outcomes(statuses)
-    machines = ", ".join(f"{name}" for name in all_machines(trials)) or "not recorded"
+    machines = ", ".join(all_machines(trials)) or "not recorded"
     yield f"## {study['name']}\n"
     yield f"{study['question']}\n"
     yield f"**{found.sentence}** {found.warning and f'({found.warning})'}".rstrip() + "\n"
@@ -159,7 +159,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             parser.error("--check takes no folder")
         try:
             keep(given.folder, REFERENCE / given.folder.name)
-        except ValueError as error:
+        except (ValueError, OSError) as error:
             print(f"error: {error}", file=sys.stderr)
             return 2
     fresh = text(REFERENCE, ROOT / "studies")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
@@ -14,9 +14,8 @@ from tvae.evaluation.base import (
     Context,
     Direction,
     Measurement,
-    Metric,
-    at_least,
 )
+from tvae.evaluation.knn import KNN
 from tvae.evaluation.label_efficiency import mean_over_log
 
 
@@ -33,7 +32,7 @@ def ranks(split: Split) -> np.ndarray:
     return found
 
 
-class FitSet(Metric):
+class FitSet(KNN):
     """Accuracy of k-NN on E(x) against the variants that it is fitted on, in [0, 1], higher better.
 
     ``fit_set/DATA/v`` is the accuracy on the held-out images of k-nearest-neighbours (as
@@ -48,22 +47,9 @@ class FitSet(Metric):
     (Sec. 3): how much of Table 1 is theirs is not told.
     """
 
-    uses_family = False
-    embedding_only = True
-    embeds = True
-
-    def __init__(self, k: int = 5) -> None:
-        self.k = at_least("k", k, 1)
-
     def directions(self, labels: Sequence[str]) -> dict[str, Direction]:
         """What is measured, and which way is better."""
         return dict.fromkeys((f"fit_set/{label}" for label in labels), "higher")
-
-    def refuses(self, sizes: Mapping[str, int]) -> str:
-        """More neighbours than there are train images; see `Metric.refuses`."""
-        few = {label: n for label, n in sizes.items() if n < self.k}
-        told = ", ".join(f"{label} has {n:,}" for label, n in few.items())
-        return f"k is {self.k:,} neighbours of the train images, of which {told}" if few else ""
 
     def __call__(self, context: Context) -> list[Measurement]:
         """``fit_set/DATA`` and a row for each v, for every data set."""
