@@ -7,6 +7,7 @@ import pytest
 from scipy import stats
 
 from tests.benchmarks import regression
+from tests.benchmarks.apart import Broken, compare
 from tests.benchmarks.turns import ratio
 
 
@@ -38,15 +39,15 @@ def test_one_start_is_refused():
 
 def test_what_the_other_commit_cannot_run_is_no_failure(capsys):
     trees = {"here": Fake(1.0), "here again": Fake(1.0), "there": Fake("AttributeError: views")}
-    found = {"views": [regression.compare(trees, "views", 3)] * 2}
+    found = {"views": [compare(trees, dict.fromkeys(trees, "views"), 3, ["there"])] * 2}
     assert regression.table(found) == {}
     assert "not there: AttributeError: views" in capsys.readouterr().out
 
 
 def test_what_this_checkout_cannot_run_is_one():
     trees = {"here": Fake("TypeError: no"), "here again": Fake(1.0), "there": Fake(1.0)}
-    with pytest.raises(regression.Broken, match="TypeError"):
-        regression.compare(trees, "views", 3)
+    with pytest.raises(Broken, match="TypeError"):
+        compare(trees, dict.fromkeys(trees, "views"), 3, ["there"])
 
 
 def test_an_interval_is_students_of_the_logarithm():

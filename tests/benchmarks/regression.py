@@ -13,20 +13,20 @@ from __future__ import annotations
 
 import argparse
 import io
-import json
-import os
 import subprocess
 import sys
 import tarfile
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
 SERVING = __name__ == "__main__" and sys.argv[1:] == ["serve"]
-if not SERVING:  # a tree's process knows nothing but its tree
-    from tests.benchmarks.turns import Ratio, orders, ratio
+if SERVING:  # a tree's process knows nothing but its tree and what lies beside this file
+    from apart import Benchmark, serve
+else:
+    from tests.benchmarks.apart import Benchmark, Broken, Process, compare
+    from tests.benchmarks.turns import Ratio, ratio
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 HERE, CONTROL, OTHER = "here", "here again", "there"
@@ -34,8 +34,6 @@ STARTS, ROUNDS = 6, 5
 
 
 # --- what is timed, in the process of a tree ----------------------------------------------------
-
-Benchmark = Callable[[], object]
 
 
 def training(config: dict[str, object], size: int, steps: int = 1) -> Benchmark:
@@ -112,66 +110,7 @@ BENCHMARKS: dict[str, Callable[[], Benchmark]] = {
 }
 
 
-def serve() -> None:
-    """Answer each name, a line, with seconds of the processor or why there are none, a line."""
-    import torch
-
-    torch.set_num_threads(1)
-    answers, sys.stdout = sys.stdout, sys.stderr
-    ready: dict[str, Benchmark] = {}
-    for line in sys.stdin:
-        name = line.rstrip("\n")
-        try:
-            if name not in ready:
-                ready[name] = BENCHMARKS[name]()
-                ready[name]()
-            started = time.process_time()
-            ready[name]()
-            said: object = time.process_time() - started
-        except Exception as error:  # whatever another commit has no notion of
-            said = f"{type(error).__name__}: {error}"
-        print(json.dumps(said), file=answers, flush=True)
-
-
 # --- who asks -----------------------------------------------------------------------------------
-
-
-class Broken(Exception):
-    """There is nothing to compare."""
-
-
-class Tree:
-    """A process that runs benchmarks with the library of one tree.
-
-    Args:
-        folder: the tree.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, __file__, "serve"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            text=True, cwd=folder, env=os.environ | {"PYTHONPATH": str(folder)},
-        )  # fmt: skip
-
-    def run(self, name: str) -> float | str:
-        """Seconds that a benchmark took, or why it cannot be run."""
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        try:
-            self.process.stdin.write(name + "\n")
-            self.process.stdin.flush()
-            answer = self.process.stdout.readline()
-        except BrokenPipeError:
-            answer = ""
-        if not answer:
-            return f"the process ended ({self.process.wait()})"
-        found: float | str = json.loads(answer)
-        return found
-
-    def end(self) -> None:
-        """End the process."""
-        self.process.kill()
-        self.process.wait()
 
 
 def git(*arguments: str) -> subprocess.CompletedProcess[bytes]:
@@ -201,25 +140,6 @@ def extract(of: str, folder: Path) -> None:
     packed = git("archive", "--format=tar", of)
     with tarfile.open(fileobj=io.BytesIO(packed.stdout)) as archive:
         archive.extractall(folder, filter="data")
-
-
-def compare(trees: dict[str, Tree], name: str, rounds: int) -> dict[str, float] | str:
-    """Seconds of each tree, its median over the turns; or why the other commit has none.
-
-    Raises:
-        Broken: this checkout cannot run it.
-    """
-    spent: dict[str, list[float]] = {tree: [] for tree in trees}
-    turns = orders([*trees])
-    for _ in range(rounds):
-        for tree in next(turns):
-            said = trees[tree].run(name)
-            if isinstance(said, str):
-                if tree == OTHER:
-                    return said
-                raise Broken(f"{name}: {said}")
-            spent[tree].append(said)
-    return {tree: median(times) for tree, times in spent.items()}
 
 
 def table(found: dict[str, list[dict[str, float] | str]]) -> dict[str, Ratio]:
@@ -262,12 +182,13 @@ def main(arguments: list[str]) -> int:
             extract(of, Path(folder))
             for start in range(1, given.starts + 1):
                 print(f"{of[:12]}, start {start} of {given.starts}", file=sys.stderr)
-                trees: dict[str, Tree] = {}
+                trees: dict[str, Process] = {}
                 try:
                     for name, of_tree in ((HERE, ROOT), (CONTROL, ROOT), (OTHER, Path(folder))):
-                        trees[name] = Tree(of_tree)
+                        trees[name] = Process([__file__, "serve"], of_tree, PYTHONPATH=str(of_tree))
                     for name, said in found.items():
-                        said.append(compare(trees, name, given.rounds))
+                        asked = dict.fromkeys(trees, name)
+                        said.append(compare(trees, asked, given.rounds, [OTHER]))
                 finally:
                     for tree in trees.values():
                         tree.end()
@@ -283,6 +204,9 @@ def main(arguments: list[str]) -> int:
 
 
 if SERVING:
-    serve()
+    import torch
+
+    torch.set_num_threads(1)
+    serve(BENCHMARKS)
 elif __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

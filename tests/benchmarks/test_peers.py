@@ -2,7 +2,8 @@
 
 What is equal is checked before anything is timed: loss and gradients of one batch with one noise,
 the pixels of the views. Each side then pays all that its user pays for a step: picking the batch,
-its views, the objective, the optimiser, what is written down.
+its views, the objective, the optimiser, what is written down. Loops have processes of their own,
+since a trial of ours is started with what the executor sets and a script of one's own is not.
 
 pythae is no dependency of ours. ``pip install --no-deps --target /tmp/pythae pythae==0.1.2`` and
 ``PYTHONPATH=/tmp/pythae`` leave the environment as it is.
@@ -10,11 +11,12 @@ pythae is no dependency of ours. ``pip install --no-deps --target /tmp/pythae py
 
 from __future__ import annotations
 
+import atexit
 import io
+import shutil
+import tempfile
 from collections.abc import Callable
 from contextlib import redirect_stderr
-from copy import deepcopy
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,9 +27,12 @@ from torchvision.transforms import InterpolationMode
 from torchvision.transforms import functional as torchvision
 
 import tvae
+from bench.execute.local import MALLOC
+from tests.benchmarks.apart import Benchmark, race, serve
 from tests.benchmarks.test_layers import CONFIG, plain
 from tests.benchmarks.test_likelihood import in_pythae
-from tests.benchmarks.turns import CONTROL, race
+from tests.benchmarks.turns import CONTROL
+from tests.benchmarks.turns import race as in_turns
 from tvae import data
 from tvae.families.base import Parameters, TransformationFamily
 from tvae.models.base import Model, Terms, Views
@@ -38,12 +43,21 @@ from tvae.trainer import State, Training, batch, fit
 SIZE = 100
 """Images of a batch."""
 
-STEPS = 20
-"""Steps of one turn against pythae, whose loop cannot be left before the end of an epoch."""
+STEPS, FEW = 20, 5
+"""Steps of one turn: against pythae, whose loop cannot be left before the end of an epoch; else."""
+
+STARTS, ROUNDS = 6, 4
+
+SERVE = ("-m", "tests.benchmarks.test_peers")
 
 
 @pytest.fixture(scope="module")
 def images() -> Tensor:
+    """See `read`."""
+    return read()
+
+
+def read() -> Tensor:
     """Real images, N 1 28 28 bytes."""
     torch.set_num_threads(1)
     return torch.tensor(data.load("mnist_small").train.images).unsqueeze(1)
@@ -68,13 +82,15 @@ def check_equal(ours: Model, terms: Terms, theirs: Model, loss: Tensor) -> None:
 # --- pythae -------------------------------------------------------------------------------------
 
 
-def pythaes(inner: Model, images: Tensor, folder: Path) -> Callable[[], object]:
+def pythaes(inner: Model, images: Tensor) -> Callable[[], object]:
     """An epoch of pythae's own loop, without what it does between two epochs."""
     from pythae.data.datasets import BaseDataset
     from pythae.trainers import BaseTrainer, BaseTrainerConfig
 
+    folder = tempfile.mkdtemp(prefix="pythae.")
+    atexit.register(shutil.rmtree, folder)
     config = BaseTrainerConfig(
-        output_dir=str(folder), per_device_train_batch_size=SIZE, learning_rate=1e-3
+        output_dir=folder, per_device_train_batch_size=SIZE, learning_rate=1e-3
     )
     dataset = BaseDataset(images.float() / 255, torch.zeros(len(images)))
     trainer = BaseTrainer(in_pythae(inner), dataset, training_config=config)
@@ -87,30 +103,38 @@ def pythaes(inner: Model, images: Tensor, folder: Path) -> Callable[[], object]:
     return epoch
 
 
-def test_pythae(benchmark, images, tmp_path):
+def vae() -> Model:
+    """The VAE that both train."""
+    return tvae.build({"name": "autoencoder", "latent_dim": 10, "prior": "kl"}, seed=0)
+
+
+def test_pythae(benchmark, images):
     """The VAE, with our networks as torch's layers write them, and with ours as they are."""
     pytest.importorskip(
         "pythae.trainers", reason="pip install --no-deps --target /tmp/pythae pythae==0.1.2"
     )
-    images = images[: STEPS * SIZE]
-    model = tvae.build({"name": "autoencoder", "latent_dim": 10, "prior": "kl"}, seed=0)
-    bare, same = plain(model), deepcopy(model)
-
+    model = vae()
+    bare = plain(model)
     x = images[:SIZE].float() / 255
     peer = in_pythae(bare)
     noise = Streams(0)
     peer._sample_gauss = lambda mean, std: (mean + std * noise.normal("posterior/0", mean), None)
     check_equal(model, model.objective(x, None, Streams(0)), bare, peer({"data": x}).loss)
 
-    none = families.make("none")
-    again = ours(deepcopy(model), images, none, STEPS)
-    others = {
-        CONTROL: again,
-        "pythae, torch's layers": pythaes(bare, images, tmp_path),
-        "pythae, our layers": pythaes(same, images, tmp_path),
+    contestants = {
+        "ours": (SERVE, MALLOC, "VAE"),
+        CONTROL: (SERVE, MALLOC, "VAE"),
+        "pythae, torch's layers": (SERVE, {}, "VAE, pythae, torch's layers"),
+        "pythae, our layers": (SERVE, {}, "VAE, pythae, our layers"),
     }
-    title = f"a step of the VAE, batch {SIZE}"
-    race(benchmark, ours(model, images, none, STEPS), others, 8, title=title, count=STEPS)
+    race(
+        benchmark,
+        contestants,
+        STARTS,
+        ROUNDS,
+        title=f"a step of the VAE, batch {SIZE}",
+        count=STEPS,
+    )
 
 
 # --- the loop that one would write --------------------------------------------------------------
@@ -174,12 +198,13 @@ def test_eager(benchmark, images):
     terms = model.objective(x, views, Streams(0))
     check_equal(model, terms, bare, bare.objective(x, Views(*theirs), Streams(0))["loss"])
 
-    others = {
-        CONTROL: ours(deepcopy(model), images, family, 1),
-        "eager": loop(bare, images, family),
+    contestants = {
+        "ours": (SERVE, MALLOC, "T_VAE"),
+        CONTROL: (SERVE, MALLOC, "T_VAE"),
+        "ours, without what the executor sets": (SERVE, {}, "T_VAE"),
+        "eager": (SERVE, {}, "T_VAE, eager"),
     }
-    title = f"a step of T_VAE, batch {SIZE}"
-    race(benchmark, ours(model, images, family, 1), others, 25, title=title)
+    race(benchmark, contestants, STARTS, ROUNDS, title=f"a step of T_VAE, batch {SIZE}", count=FEW)
 
 
 # --- views --------------------------------------------------------------------------------------
@@ -232,4 +257,26 @@ def test_views(benchmark, images, name):
         "torchvision, PIL": making(pil),
     }
     title = f"two views of an image by {name}, {SIZE} at once"
-    race(benchmark, making(batched), others, 20, title=title, count=SIZE)
+    in_turns(benchmark, making(batched), others, 20, title=title, count=SIZE)
+
+
+# --- in a process of its own --------------------------------------------------------------------
+
+
+def several(step: Callable[[], object]) -> Benchmark:
+    """`FEW` steps."""
+    return lambda: [step() for _ in range(FEW)]
+
+
+CONTESTANTS: dict[str, Callable[[], Benchmark]] = {
+    "VAE": lambda: ours(vae(), read()[: STEPS * SIZE], families.make("none"), STEPS),
+    "VAE, pythae, torch's layers": lambda: pythaes(plain(vae()), read()[: STEPS * SIZE]),
+    "VAE, pythae, our layers": lambda: pythaes(vae(), read()[: STEPS * SIZE]),
+    "T_VAE": lambda: ours(tvae.build(CONFIG, 0), read(), families.make("rotation_crop"), FEW),
+    "T_VAE, eager": lambda: several(
+        loop(plain(tvae.build(CONFIG, 0)), read(), families.make("rotation_crop"))
+    ),
+}
+
+if __name__ == "__main__":
+    serve(CONTESTANTS)

@@ -10,11 +10,13 @@ within a turn is drawn anew each time, because who comes after a long one finds 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import stats
+
+from tests.benchmarks.apart import orders
 
 CONTROL = "ours again"
 
@@ -44,13 +46,6 @@ def ratio(numerator: Sequence[float], denominator: Sequence[float], level: float
     return Ratio(*(float(np.exp(log)) for log in (logs.mean(), *found)))
 
 
-def orders(names: Sequence[str]) -> Iterator[list[str]]:
-    """The names in orders drawn at random, the same ones each time, without an end."""
-    rng = np.random.default_rng(0)
-    while True:
-        yield list(rng.permutation(names))
-
-
 def race(
     benchmark,
     ours: Callable[[], object],
@@ -77,7 +72,7 @@ def race(
     """
     contestants = {"ours": ours, **others}
     spent: dict[str, list[float]] = {name: [] for name in contestants}
-    queue = (name for order in orders(list(contestants)) for name in order)
+    queue = (name for order in orders(contestants) for name in order)
 
     def turn(name: str) -> None:
         started = clock()
