@@ -54,18 +54,22 @@ class AffNIST(Source):
             raise MissingData(f"affnist is generated from mnist, and {error}") from error
 
     def verify(self, root: Path | None, **options: Option) -> dict[str, str]:
-        """The digests of the files in the cache; without them, of what they will be made from."""
+        """The digest of the content, after reading what the cache holds, or what it is made from.
+
+        One and the same before it is made and after: keys of trials hold it.
+        """
         files = _official(root, **options)
-        folder = _folder(_digest(files, **options))
-        if stored.exists(folder):
-            return stored.verify(folder)
-        if files is None:
+        digest = _digest(files, **options)
+        if stored.exists(_folder(digest)):
+            stored.verify(_folder(digest))
+        elif files is None:
             self.locate(root)
-            return MNIST.verify(root)
-        for chunks in affnist_files.read_splits(files).values():
-            for _ in chunks:  # reading is the check
-                pass
-        return affnist_files.hashes(files)
+            MNIST.verify(root)
+        else:
+            for chunks in affnist_files.read_splits(files).values():
+                for _ in chunks:  # reading is the check
+                    pass
+        return {self.name: digest}
 
     def load(self, root: Path | None, **options: Option) -> Dataset:
         """The images, mapped from the cache; made first if it does not hold them."""
