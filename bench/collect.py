@@ -13,7 +13,6 @@ from bench.plan.progress import Ending, Progress
 from bench.plan.rows import rows as rows_of
 from bench.plan.trials import differing, tuning_metric
 from bench.store import Store
-from bench.study.check import PIXELS
 from bench.study.schema import Data
 from bench.study.setup import Setup, Study, parts
 from reports import manifest as schema
@@ -155,13 +154,12 @@ def _choices_of_data(section: Data, label: str) -> Iterator[str]:
 
     options = section.source(label)
     name, root = options.pop("name"), options.pop("root")
-    source = data.source(name)
-    yield from source.choices(None if root is None else Path(root), **options)
-    if source.pixels != PIXELS:
+    yield from data.source(name).choices(None if root is None else Path(root), **options)
+    own, shape = section.shape(section.train), section.shape(label)
+    if shape != own:
         how = {"resize": "resized", "centre_crop": "cut to their middle", "native": "as they are"}
         yield (
-            f"A {PIXELS}-pixel model sees the {source.pixels}-pixel images of {label} "
-            f"{how[section.protocol]}."
+            f"A model of {own} pixels sees the images of {label}, {shape}, {how[section.protocol]}."
         )
 
 
@@ -188,7 +186,7 @@ def _config(study: Study) -> dict[str, Any]:
 
 def _data(section: Data) -> dict[str, Any]:
     """What an arm is trained and tested on; where the files lay is no part of the question."""
-    return section.model_dump(exclude={"root", "download"})
+    return section.model_dump(exclude={"root", "download", "paths"})
 
 
 def _arms(study: Study, endings: Sequence[Ending]) -> dict[str, schema.ArmEntry]:

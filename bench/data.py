@@ -18,10 +18,21 @@ python -m bench.data list                   the data sets, and where each was fo
 python -m bench.data fetch NAME             download or generate it into the cache
 python -m bench.data verify NAME            read it all and print its digests
 
+NAME may also be the path of images of your own, such as ./photos or faces.npz,
+or "transformed(NAME)", variants of one of all these by AffNIST's law.
+
 key=value arguments:
   root=FOLDER      a folder to look in first
-  variants=N       images per original, of affnist (1; the full set has 32), or
-                   variants={train: N, test: M}; validation has as many as test
+  variants=N       images per original, of affnist (1; the full set has 32) and
+                   transformed(NAME), or variants={train: N, test: M}; validation
+                   has as many as test
+of a path, as data.own of a study's file:
+  size=N           pixels, or size=[H, W]; without it the images' own
+  channels=1       grey, or 3: colour; without it the images' own
+  fit=resize       or crop, or refuse (which it is): what becomes of other sizes
+  validation=0.1   share of each class to tune on, of images that nobody has split
+  test=0.2         share to test on
+  seed=0           of that choice
 
 The cache is tvae-bench in $XDG_CACHE_HOME or ~/.cache; without a home, in the folder for
 temporary files.
@@ -60,7 +71,9 @@ def _read(command: str, words: list[str]) -> tuple[str, Path | None, dict[str, d
             f"{command} takes {'no name' if command == 'list' else 'the name of one data set'} "
             f"({', '.join(data.names())}); given: {' '.join(wanted) or 'none'}"
         )
-    known = {"root"} if command == "list" else {"root", *data.source(wanted[0]).options}
+    known = (
+        {"root"} if command == "list" else {"root", *data.source(wanted[0]).options} - {"digest"}
+    )
     pairs, others = texts(given, {"root"})
     problems: list[Problem] = []
     options, deleted = parse(others, problems)
@@ -89,10 +102,15 @@ def _list(root: Path | None) -> None:
         try:
             source = data.source(name)
             sizes = " / ".join(f"{size:,}" for size in source.sizes)
-            table.add_row(name, sizes, f"{source.pixels}x{source.pixels}", Text(_where(name, root)))
+            table.add_row(name, sizes, str(source.shape), Text(_where(name, root)))
         except BrokenPlugin as error:
             table.add_row(name, "", "", Text(str(error)))
     console().print(table, soft_wrap=False)
+    console().print(
+        'Besides: the path of images of your own, and "transformed(NAME)" of each but AffNIST.',
+        markup=False,
+        highlight=False,
+    )
 
 
 def _where(name: str, root: Path | None) -> str:

@@ -206,7 +206,7 @@ class Session:
             path = self.store.trial(trial.training_key).path
             path.mkdir(exist_ok=True)
             data = Data.model_validate(trial.data)
-            sources = {label: data.source(label) for label in data.labels}
+            sources = {label: self.progress.world.source(data, label) for label in data.labels}
             yield Job(trial, path, sources, self.execution.keep, tuple(registry.files()))
 
     def _too_late_for(self, seconds: float) -> bool:

@@ -20,7 +20,7 @@ python -m bench.plugins new KIND NAME         a plugin to begin with, and its te
                                               test_NAME.py in this folder
 python -m bench.plugins check NAME            its contract: each law with its measured error
 
-KIND is latent_transform, divergence, family, model, metric or dataset.
+KIND is latent_transform, divergence, family, network, likelihood, model, metric or dataset.
 
 key=value arguments:
   plugins=FILE.py   a plugin that is in no package (a list: [a.py,b.py])

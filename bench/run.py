@@ -97,6 +97,8 @@ def usage() -> str:
         "latent transforms": registry.latent_transforms.names(),
         "divergences": registry.divergences.names(),
         "families": registry.families.names(),
+        "networks": registry.networks.names(),
+        "likelihoods": registry.likelihoods.names(),
         "models": registry.models.names(),
         "metrics": registry.metrics.names(),
     }

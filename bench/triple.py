@@ -100,24 +100,25 @@ def run(names: tuple[str, str, str], steps: int, data: str) -> dict[str, Any]:
 
     from bench.plug.check import run as contract
     from tvae.data import load
-    from tvae.data.inputs import as_input
-    from tvae.models.base import bernoulli_nll, build
+    from tvae.data.inputs import as_input, with_channels
+    from tvae.models.base import build
     from tvae.trainer import Diverged, State, Training, fit
 
     began = time.perf_counter()
     form, divergence, name = names
     options = {"name": "tvae", "latent_dim": LATENT_DIM, "latent_transform": form}
     # the divergence in both its places
-    model: Any = build({**options, "coherence": divergence, "prior": divergence}, seed=0)
-    family = registry.families.make(name)
     dataset = load(data)
-    images = torch.tensor(dataset.train.images).unsqueeze(1)
-    held_out = as_input(dataset.validation.images[:HELD_OUT], 28)
+    config = {**options, "coherence": divergence, "prior": divergence}
+    model: Any = build(config, seed=0, shape=dataset.shape)
+    family = registry.families.make(name)
+    images = with_channels(dataset.train.images)
+    held_out = as_input(dataset.validation.images[:HELD_OUT], dataset.shape)
     problems: list[str] = []
 
     def loss(model: Any) -> dict[str, float]:
         mean, _ = model.encode(held_out)
-        return {"nats": float(bernoulli_nll(model.decoder(mean), held_out).mean())}
+        return {"nats": -float(model.log_likelihood(mean, held_out).mean())}
 
     model.eval()
     with torch.no_grad():

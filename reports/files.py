@@ -29,7 +29,7 @@ CURVES = ("validation/elbo", "train/loss")
 MOST_POINTS = 200  # of one curve: more cannot be seen
 MOST_DRAWN = 20_000  # of all curves of a term together: more make the page heavy
 NUMBERS = {"path_steps": 1, "T_map": 2, "T_map_target": 1}  # arrays of numbers: dimensions
-STACKS = ("interpolation_input", "path_output")  # rows of pictures: four dimensions
+STACKS = ("interpolation_input", "path_output", "drawn_output")  # rows of pictures: four dimensions
 Pictures = Mapping[str, Mapping[str, NDArray[Any]]]  # arm -> what its pictures.npz holds
 
 
@@ -78,17 +78,25 @@ def load_pictures(path: Path) -> dict[str, NDArray[Any]]:
     arrays = npz.load(path)
     texts = {name for name, array in arrays.items() if array.dtype.kind == "U"}
     pictures = {name: arrays[name] for name in arrays.keys() - texts - NUMBERS.keys()}
+    sizes = set()
     for name in sorted(pictures):
         array, deep = pictures[name], 4 if name in STACKS else 3
-        if array.dtype != np.uint8 or array.ndim != deep or not array.size:
+        colours = array.shape[deep:]  # a last axis of three, or grey
+        if (
+            array.dtype != np.uint8
+            or array.ndim < deep
+            or colours not in ((), (3,))
+            or not array.size
+        ):
             must = "uint8, K N H W" if deep == 4 else "uint8, N H W"
-            raise ValueError(f"{name} is {array.dtype} {array.shape}; must be {must}")
+            raise ValueError(f"{name} is {array.dtype} {array.shape}; must be {must} (or ... 3)")
+        sizes.add(array.shape[deep - 2 :])
     for name in sorted(arrays.keys() & NUMBERS.keys()):
         array, deep = arrays[name], NUMBERS[name]
         if array.dtype.kind not in "fiu" or array.ndim != deep or not np.isfinite(array).all():
             must = f"finite numbers of {deep} dimension{'s' if deep > 1 else ''}"
             raise ValueError(f"{name} is {array.dtype} {array.shape}; must be {must}")
-    if len({array.shape[-2:] for array in pictures.values()}) > 1:
+    if len(sizes) > 1:
         raise ValueError("its pictures are not all of one size")
     for name in ("transfer_source", "interpolation_input"):
         if len(pictures.get(name, "xyz")) != 3:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 Image = NDArray[np.uint8]
 GUIDE = (0, 170, 60)  # Fig. 3's green vertical lines
 MOST_IMAGES = 10  # of one panel
+LARGE = 84  # pixels up to which small images are enlarged
 
 
 @dataclass(frozen=True)
@@ -57,25 +58,35 @@ class Gallery:
 
 
 def tile(rows: Sequence[Image]) -> Image:
-    """Rows of images N H W beside each other, a pixel of white between: H' W' 3."""
+    """Rows of images N H W or N H W 3 beside each other, a pixel of white between: H' W' 3."""
     strips = [
-        np.concatenate([np.pad(image, 1, constant_values=255) for image in row[:MOST_IMAGES]], 1)
+        np.concatenate([_framed(image, 1, 1) for image in coloured(row[:MOST_IMAGES], 3)], 1)
         for row in rows
     ]
     width = min(strip.shape[1] for strip in strips)
-    grey = np.concatenate([strip[:, :width] for strip in strips])
-    return np.repeat(grey[:, :, None], 3, axis=2)
+    return np.concatenate([strip[:, :width] for strip in strips])
+
+
+def coloured(images: Image, deep: int) -> Image:
+    """Grey images of `deep` axes, the last two H W, or coloured ones of one more: ... H W 3."""
+    return np.repeat(images[..., None], 3, axis=-1) if images.ndim == deep else images
+
+
+def _framed(image: Image, left: int, right: int) -> Image:
+    """... H W 3 with white around it, a pixel or two."""
+    around = [(0, 0)] * (image.ndim - 3) + [(left, left), (left, right), (0, 0)]
+    return np.pad(image, around, constant_values=255)
 
 
 def guided(columns: Sequence[Image]) -> Image:
-    """Columns of stacked images, each K H W, enlarged, with a green line down every image."""
+    """Columns of stacked images, K H W or K H W 3, enlarged, a green line down every image."""
     drawn = []
     for i, column in enumerate(columns[: MOST_IMAGES + 1]):
-        large = np.repeat(np.repeat(column, 3, axis=1), 3, axis=2)
-        colour = np.repeat(large[..., None], 3, axis=3)
+        times = min(3, max(1, LARGE // max(column.shape[1:3])))
+        colour = np.repeat(np.repeat(coloured(column, 3), times, axis=1), times, axis=2)
         colour[:, :, colour.shape[2] // 2] = GUIDE
         right = 12 if i == 0 else 2  # sets the triplet apart from what it is applied to
-        padded = np.pad(colour, ((0, 0), (2, 2), (2, right), (0, 0)), constant_values=255)
+        padded = _framed(colour, 2, right)
         drawn.append(padded.reshape(-1, *padded.shape[2:]))
     return np.concatenate(drawn, axis=1)
 

@@ -30,6 +30,7 @@ from pydantic.fields import FieldInfo
 from bench.study.schema import Execution, Factors, StudyFile
 from tvae import registry
 from tvae.registry import Registry
+from tvae.shapes import GREY_28, ImageShape
 from tvae.space import Choice, Factor, Float, Int
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -37,6 +38,9 @@ BUDGETS = ROOT / "studies" / "budgets"
 WIDTH = 100
 DIMS = (10, 100)
 """Latent sizes at which P is told; claims are those at the first."""
+
+SIZES = ((GREY_28, 10), (GREY_28, 100), (ImageShape(3, 32, 32), 10))
+"""Images and latent sizes for which a network's weights are told."""
 
 NOTE = "<!-- Written by scripts/make_docs.py: change the docstrings, not this page. -->"
 
@@ -126,9 +130,10 @@ def words(hint: Any, metadata: Sequence[Any] = ()) -> str:
         return PLUGIN
     text = _plain(hint)
     limits = [limit for one in metadata if (limit := _limit(one))]
-    if any(isinstance(taken(take, 1), dict) for take in takes):
+    ones = [taken(take, 1) for take in takes]
+    if any(isinstance(one, dict) or one == [1, 1] for one in ones):
         limits.append("or one number for all")
-    if any(isinstance(taken(take, 1), list) for take in takes):
+    if any(isinstance(one, list) and one != [1, 1] for one in ones):
         limits.append("or how many")
     if any(isinstance(taken(take, "x"), list) for take in takes):
         limits.append("or one of them")
@@ -407,7 +412,7 @@ def ours(plugins: Registry[Any]) -> list[str]:
     ]
 
 
-def options(owner: Any, hidden: frozenset[str] = frozenset({"seed"})) -> str:
+def options(owner: Any, hidden: frozenset[str] = frozenset(registry.GIVEN)) -> str:
     """The table of a plugin's options; a sentence where it has none."""
     hints = registry.hints_of(owner)
     meanings, space = read(owner).entries, getattr(owner, "space", {})
@@ -457,9 +462,9 @@ def described(plugins: Registry[Any]) -> list[str]:
 
 
 def forms() -> str:
-    """The reference of forms, divergences and families."""
+    """The reference of all plugins that a model or a family option names."""
     return page(
-        "# Forms, divergences, families",
+        "# Forms, divergences, families, networks, likelihoods",
         wrapped(
             "All that is part of this project, in the words of the code. What they mean for the "
             "model is in [model.md](model.md), how to add one in [plugins.md](plugins.md). "
@@ -497,6 +502,34 @@ def forms() -> str:
             [family_row(name) for name in ours(registry.families)],
         ),
         *blocks_of(registry.families),
+        "## Networks",
+        wrapped(
+            "Encoder and decoder. A model is built for the images of its study: which network can "
+            "have them, it says itself. What is told are the weights of both halves for one number "
+            "a pixel and channel; none is where the network refuses such images."
+        ),
+        table(
+            ("network", "summary", *(f"weights, {shape}, D = {dim}" for shape, dim in SIZES)),
+            [network_row(name) for name in ours(registry.networks)],
+        ),
+        *told_blocks(registry.networks),
+        "## Likelihoods",
+        wrapped(
+            "p(x|z) of pixels. K is how many numbers of each pixel and channel it asks a decoder "
+            "for. Nats of one likelihood say nothing beside those of another."
+        ),
+        table(
+            ("likelihood", "summary", "K"),
+            [
+                (
+                    link(registry.likelihoods, name),
+                    escaped(registry.likelihoods.summary(name)),
+                    str(registry.likelihoods.get(name).outputs),
+                )
+                for name in ours(registry.likelihoods)
+            ],
+        ),
+        *told_blocks(registry.likelihoods),
     )
 
 
@@ -513,15 +546,46 @@ def form_row(name: str) -> tuple[str, ...]:
 
 def form_blocks(name: str) -> list[str]:
     """What is said of a form below the table."""
-    plugins = registry.latent_transforms
+    return told(registry.latent_transforms, name, frozenset({"self", "latent_dim"}))
+
+
+def told_blocks(plugins: Registry[Any]) -> list[str]:
+    """All that each plugin of a kind says of itself."""
+    return [block for name in ours(plugins) for block in told(plugins, name)]
+
+
+def told(
+    plugins: Registry[Any], name: str, hidden: frozenset[str] = frozenset(registry.GIVEN)
+) -> list[str]:
+    """All that a plugin says of itself: the paragraphs, options, reference.
+
+    Args:
+        plugins: of its kind.
+        name: of the plugin.
+        hidden: options that are left out.
+    """
     owner: Any = plugins.get(name)
     doc = read(owner)
     return [
         f"### {title(plugins, name)}",
         *(wrapped(escaped(paragraph)) for paragraph in (doc.summary, *doc.body)),
-        options(owner, frozenset({"self", "latent_dim"})),
+        options(owner, hidden),
         wrapped(f"Reference: {escaped(doc.source)}") if doc.source else "",
     ]
+
+
+def network_row(name: str) -> tuple[str, ...]:
+    """A network's line in the table."""
+    network, weights = registry.networks.make(name), []
+    for shape, dim in SIZES:
+        if network.refuses(shape):
+            weights.append("-")
+            continue
+        with torch.device("meta"):
+            halves = network.encoder(shape, dim), network.decoder(shape, dim, shape.channels)
+        weights.append(f"{sum(p.numel() for half in halves for p in half.parameters()):,}")
+    summary = escaped(registry.networks.summary(name))
+    return (link(registry.networks, name), summary, *weights)
 
 
 def divergence_row(name: str) -> tuple[str, ...]:

@@ -335,6 +335,7 @@ def test_yaml_is_that_of_studies(path, tmp_path):
 def test_python_runs(path, trained, monkeypatch):
     folder, key = trained
     monkeypatch.chdir(folder)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
     run_python(path.read_text(encoding="utf-8"), key)
 
 

@@ -3,7 +3,7 @@
 ::
 
     model = tvae.load("runs/additive_vs_matrix/trials/0a1b2c")  # a trained model back
-    z = model.embed(images)                                     # N x 28 x 28 -> N x D
+    z = model.embed(images)                                     # N x C x H x W -> N x D
 """
 
 from __future__ import annotations

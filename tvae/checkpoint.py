@@ -20,6 +20,7 @@ from torch import Tensor
 from tvae.faultpoints import reach
 from tvae.files import expanded, write_atomically
 from tvae.models.base import Model, build
+from tvae.shapes import GREY_28, ImageShape
 
 WEIGHTS, CONFIG = "weights.safetensors", "model.json"
 
@@ -84,12 +85,13 @@ def latest_state(folder: Path) -> tuple[tuple[dict[str, Tensor], Any] | None, di
 
 
 def save_model(folder: Path, model: Model, config: Mapping[str, Any]) -> str:
-    """Write a model for `load`: its configuration (as for `build`) and its weights.
+    """Write a model for `load`: its configuration (as for `build`), its shape and its weights.
 
     Returns:
         SHA-256 of the file of weights, for `intact`.
     """
-    write_atomically(folder / CONFIG, json.dumps(dict(config), indent=1).encode())
+    about = {"shape": list(model.shape), "model": dict(config)}
+    write_atomically(folder / CONFIG, json.dumps(about, indent=1).encode())
     state = {name: tensor.cpu().contiguous() for name, tensor in model.state_dict().items()}
     content = safetensors.torch.save(state)
     write_atomically(folder / WEIGHTS, content)
@@ -108,7 +110,7 @@ def load(folder: str | Path, device: str | torch.device = "cpu") -> Model:
     ::
 
         model = tvae.load("runs/additive_vs_matrix/trials/0a1b2c")
-        z = model.embed(images)  # N x 28 x 28 -> N x D
+        z = model.embed(images)  # N x 28 x 28 (or N x C x H x W) -> N x D
 
     Args:
         folder: holds ``model.json`` and ``weights.safetensors``.
@@ -124,8 +126,11 @@ def load(folder: str | Path, device: str | torch.device = "cpu") -> Model:
             "leaves in runs/STUDY/trials/KEY"
         )
     try:
-        model = build(json.loads((folder / CONFIG).read_text()))
+        about = json.loads((folder / CONFIG).read_text())
+        # before there were other shapes, the file held the configuration alone
+        config, shape = (about["model"], about["shape"]) if "shape" in about else (about, GREY_28)
+        model = build(config, shape=ImageShape(*map(int, shape)))
         model.load_state_dict(safetensors.torch.load_file(folder / WEIGHTS))
-    except (SafetensorError, RuntimeError, TypeError, ValueError) as error:
+    except (SafetensorError, RuntimeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{folder} holds no intact model: {error}") from error
     return model.to(device).eval()

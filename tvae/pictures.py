@@ -22,18 +22,20 @@ Array = np.ndarray[Any, Any]
 
 PATH_STEPS = np.linspace(0, 1, 6, dtype=np.float32)
 PATHS = 4
+DRAWS = 8
 POINTS = 300
 """Of the map of T: enough to see a shape, few enough to draw."""
 
 
 def to_bytes(pixels: Tensor) -> Array:
-    """N 1 H W in [0, 1] to bytes N H W."""
-    return (pixels * 255).round().clamp(0, 255).to(torch.uint8)[:, 0].cpu().numpy()
+    """N C H W in [0, 1] to bytes, N H W of one channel and N H W 3 of three."""
+    bytes_ = (pixels * 255).round().clamp(0, 255).to(torch.uint8).cpu()
+    return (bytes_[:, 0] if bytes_.shape[1] == 1 else bytes_.movedim(1, 3)).numpy()
 
 
 @torch.no_grad()
 def pictures(context: Context, n: int = 16, columns: int = 8) -> dict[str, Array]:
-    """Arrays for the report; images are bytes.
+    """Arrays for the report; images are bytes, with colours as a last axis where they have some.
 
     - ``reconstruction_input``, ``reconstruction_output``: x and G(E(x)), N H W.
     - ``samples``: G(z), z from the standard normal, N H W.
@@ -48,6 +50,8 @@ def pictures(context: Context, n: int = 16, columns: int = 8) -> dict[str, Array
     - ``path_output``: G(r(z_1, T^-a)), K A H W, for the first K of those images and the a in
       ``path_steps`` (A floats), from x_1 (a = 0) back to x (a = 1); only with T, and where f has an
       inverse.
+    - ``drawn_output``: G(r(E(x'), T)) of the first K of those images for A draws of T from its
+      prior, K A H W; only where the model draws T.
     - ``T_map``: the first two principal components of T, N 2 floats; ``T_map_target``: the true
       parameter to colour them by, N floats; ``T_map_name``: what that is, such as
       ``angle in degrees``; only with T, where T is finite and the family has parameters.
@@ -106,6 +110,11 @@ def pictures(context: Context, n: int = 16, columns: int = 8) -> dict[str, Array
             z_1, t = probe.e_1[others][:PATHS], probe.t[others][:PATHS]
             path = [to_bytes(model.generate(along(model, z_1, t, float(a)))) for a in PATH_STEPS]
             out |= {"path_output": np.stack(path, 1), "path_steps": PATH_STEPS}
+        if model.draws_T:
+            t = model.draw_T(DRAWS * len(e[:PATHS]), streams("evaluation/drawn/T")).to(e)
+            moved = model.r(e[:PATHS].repeat_interleave(DRAWS, 0), t)
+            drawn = to_bytes(model.generate(moved))
+            out["drawn_output"] = drawn.reshape(-1, DRAWS, *drawn.shape[1:])
         out |= map_of_T(context)
     return out
 

@@ -39,6 +39,10 @@ Choices = Sequence[str] | Mapping[str, Sequence[str]]
 it depends on the part that it plays in a model, by that option of the model."""
 
 
+GIVEN = ("seed", "image_shape")
+"""Options of a model that the trial and its data decide, and no configuration holds."""
+
+
 class UnknownName(ValueError):
     """A name that nothing is known by; the message lists the known names and a near match."""
 
@@ -110,11 +114,11 @@ def hints_of(owner: Any) -> dict[str, Any]:
 
 
 def defaults_of(owner: Any) -> dict[str, Any]:
-    """Option -> default, as plain data; the seed is no part of a configuration."""
+    """Option -> default, as plain data, of what a configuration holds."""
     return {
         name: list(option.default) if isinstance(option.default, tuple) else option.default
         for name, option in options_of(owner).items()
-        if option.default is not option.empty and name != "seed"
+        if option.default is not option.empty and name not in GIVEN
     }
 
 
@@ -314,6 +318,8 @@ latent_transforms: Registry[Any] = Registry(
 )
 divergences: Registry[Any] = Registry("divergence", "tvae.divergences", "Divergence")
 families: Registry[Any] = Registry("transformation family", "tvae.families", "TransformationFamily")
+networks: Registry[Any] = Registry("network", "tvae.networks", "Network")
+likelihoods: Registry[Any] = Registry("likelihood", "tvae.likelihoods", "Likelihood")
 models: Registry[Any] = Registry("model", "tvae.models", "Model")
 metrics: Registry[Any] = Registry("metric", "tvae.evaluation", "Metric", group="tvae.metrics")
 

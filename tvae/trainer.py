@@ -17,7 +17,7 @@ from torch import Tensor
 from tvae.families.base import TransformationFamily
 from tvae.faultpoints import reach
 from tvae.models.base import Model, Views
-from tvae.networks import PairNetwork
+from tvae.networks._pair import PairNetwork
 from tvae.space import Factor, Space
 from tvae.streams import Streams, derive_seed
 
@@ -49,6 +49,8 @@ class Training:
             within 20, and T the same for every image from then on; the paper's 1e-4 does not.
         warm_up: over so many steps the rate rises evenly to what the schedule says; 0: it starts
             there.
+        views: K, of each image, at least 2. Two are f and its inverse, where it has one; more are
+            by transformations of their own (paper, Sec. 4).
         record_every: steps between two points of the curves.
         checkpoint_every: steps between two checkpoints; 0: none.
         space: what is worth tuning, for every model alike.
@@ -63,6 +65,7 @@ class Training:
     halve_every: int = 50
     wide_rate: float = 1.0
     warm_up: int = 0
+    views: int = 2
     record_every: int = 100
     checkpoint_every: int = 0
 
@@ -167,19 +170,24 @@ def batch(
     family: TransformationFamily,
     uses_views: bool,
     streams: Streams,
+    views: int = 2,
 ) -> tuple[Tensor, Views | None]:
-    """(x, views) of one step: x is B 1 S S in [0, 1]; views is None where there are none.
+    """(x, views) of one step: x is B C H W in [0, 1]; views is None where there are none.
 
     Args:
-        images: N 1 S S bytes, on the device of the model.
+        images: N C H W bytes, on the device of the model.
         indices: B.
         family: draws from the stream ``views`` and from no other.
         uses_views: whether the model wants them.
         streams: of the run.
+        views: K, at least 2.
     """
     x = images[indices.to(images.device)].float() / 255
     if not uses_views or not family.has_views:
         return x, None
+    if views > 2:
+        x_1, x_2, *more = family.several(x, views, streams("views"))
+        return x, Views(x_1, x_2, invertible=False, more=tuple(more))
     x_1, x_2, _ = family.views(x, streams("views"))
     return x, Views(x_1, x_2, family.inverse != "none")
 
@@ -197,7 +205,7 @@ def fit(
 
     Args:
         state: fresh or loaded from a checkpoint.
-        images: N 1 S S bytes, on the device of the model, N >= B.
+        images: N C H W bytes, on the device of the model, N >= B.
         family: the transformations.
         training: how.
         validate: values for the record, called without gradients in evaluation mode.
@@ -223,9 +231,8 @@ def fit(
         if state.step // steps_per_epoch != epoch:
             epoch = state.step // steps_per_epoch
             order = batch_order(len(images), training.batch_size, state.streams.seed, epoch)
-        x, views = batch(
-            images, order[state.step % steps_per_epoch], family, model.uses_views, state.streams
-        )
+        chosen = order[state.step % steps_per_epoch]
+        x, views = batch(images, chosen, family, model.uses_views, state.streams, training.views)
         rate = training.rate(state.step, steps_per_epoch)
         for group in optimizer.param_groups:
             group["lr"] = rate * (training.wide_rate if group["wide"] else 1)

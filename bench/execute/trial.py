@@ -32,11 +32,12 @@ from bench.plan.machine import hardware
 from bench.plan.trials import Trial
 from bench.store import Measured, Result, TrialFolder
 from tvae import checkpoint, data, registry
+from tvae.data.inputs import with_channels
 from tvae.divergences.base import gaussian_kl
 from tvae.evaluation.base import Context, Direction, Exploded
 from tvae.faultpoints import reach
 from tvae.files import write_atomically
-from tvae.models.base import Model, bernoulli_nll, build
+from tvae.models.base import Model, build
 from tvae.pictures import pictures
 from tvae.streams import Streams
 from tvae.trainer import Diverged, Record, State, Training, fit
@@ -306,7 +307,7 @@ def _model(
         Stopped: it was asked to.
     """
     if trial.role == "reference":
-        model = build(trial.config["model"], seed=trial.seed)
+        model = build(trial.config["model"], trial.seed, dataset.shape)
         model.fit(dataset.train.images)
         return model.to(device).eval(), {}
     facts = _trained(files)
@@ -350,7 +351,8 @@ def _train(
         Stopped: it was asked to; there is a checkpoint.
     """
     training = Training(**trial.config["trainer"])
-    state = State.start(build(trial.config["model"], seed=trial.seed).to(device), trial.seed)
+    model = build(trial.config["model"], trial.seed, dataset.shape)
+    state = State.start(model.to(device), trial.seed)
     saved, corrupt = checkpoint.latest_state(files.path)
     if saved is not None:
         state.load(*saved)
@@ -362,7 +364,7 @@ def _train(
     files.write_records(records)
     before = records[-1]["seconds"] if records else 0.0
 
-    images = torch.tensor(dataset.train.images).unsqueeze(1).to(device)
+    images = with_channels(dataset.train.images).to(device)
     started = time.perf_counter()
     with files.curve.open("a") as curve, stop.asking() as wished:
         for record in fit(
@@ -387,6 +389,7 @@ def _train(
             "seconds": seconds,
             "steps": training.steps,
             "batch_size": training.batch_size,
+            "views": training.views,
             "peak_mib": peak_mib(device),
             "weights": digest,
         },
@@ -402,7 +405,7 @@ class Validation:
 
     def __init__(self, dataset: data.Dataset, seed: int, device: torch.device) -> None:
         images = dataset.validation.images[:VALIDATION_IMAGES]
-        self.x = torch.tensor(images).unsqueeze(1).to(device).float() / 255
+        self.x = with_channels(images).to(device).float() / 255
         self.seed = seed
 
     def __call__(self, model: Model) -> dict[str, float]:
@@ -412,7 +415,7 @@ class Validation:
         assert q.logvar is not None
         zero = torch.zeros_like(q.mean)
         kl = float(gaussian_kl(q.mean, q.logvar, zero, zero).mean())
-        reconstruction = float(bernoulli_nll(model.decoder(q.sample), self.x).mean())
+        reconstruction = -float(model.log_likelihood(q.sample, self.x).mean())
         return {"elbo": -reconstruction - kl, "reconstruction": reconstruction, "kl": kl}
 
 

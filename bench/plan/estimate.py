@@ -106,8 +106,9 @@ def measure(study: Study, trial: Trial) -> Speed:
 
     torch.set_num_threads(trial.threads)
     device = torch.device(trial.device)
-    model = build(trial.config["model"], seed=0).to(device)
-    embed = _embedding(study.setups[trial.arm].data, model, device)
+    setup = study.setups[trial.arm]
+    model = build(trial.config["model"], seed=0, shape=setup.shape).to(device)
+    embed = _embedding(setup.data, model, device)
     if trial.role == "reference":
         return Speed(0.0, 0.0, embed)
     images = _images(json.dumps(study.data.source(trial.data["train"]))).to(device)
@@ -130,15 +131,15 @@ def _embedding(data: Data, model: Any, device: Any) -> float:
     import numpy as np
     import torch
 
-    from tvae import data as catalogue
     from tvae.data.inputs import as_input
 
     largest = max(data.labels, key=lambda label: data.images(label)["train"])
-    side = catalogue.source(data.source(largest)["name"]).pixels
-    images = np.zeros((EMBEDS, side, side), np.uint8)
+    shape = data.shape(largest)
+    images = np.zeros((EMBEDS, *shape), np.uint8)
     began = _now(device)
     with torch.no_grad():
-        model.embed(as_input(images, side if data.protocol == "native" else 28, data.protocol))
+        read = shape if data.protocol == "native" else model.shape
+        model.embed(as_input(images, read, data.protocol))
     return (_now(device) - began) / EMBEDS
 
 
@@ -152,8 +153,7 @@ def _now(device: Any) -> float:
 
 @cache
 def _images(source: str) -> Any:
-    import torch
-
     from tvae import data
+    from tvae.data.inputs import with_channels
 
-    return torch.tensor(data.load(**json.loads(source)).train.images).unsqueeze(1)
+    return with_channels(data.load(**json.loads(source)).train.images)

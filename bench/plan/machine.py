@@ -28,13 +28,21 @@ def look(study: Study) -> World:
     Raises:
         ConfigError: data that are missing or corrupt, or a device that is not there.
     """
+    from tvae import data
+
     problems: list[Problem] = []
-    found = {}
+    found, contents = {}, {}
     for label in study.labels:
         source = study.data.source(label)
         name = source.pop("name")
         try:
-            found[label] = digest({"source": name, "files": _available(study, name, source)})
+            checked = _checked(study, name, source)
+            if "digest" in data.source(name).options:
+                # of content that has one name, settings and place say nothing more
+                (contents[label],) = checked.values()
+                found[label] = digest({"source": label, "content": contents[label]})
+            else:
+                found[label] = digest({"source": name, "files": _files(checked, source)})
         except ValueError as error:
             problems.append(Problem(f"data ({name})", str(error)))
     device = study.device
@@ -44,21 +52,27 @@ def look(study: Study) -> World:
         problems.append(Problem("device", str(error)))
     if problems:
         raise ConfigError(problems)
-    return World(found, importlib.metadata.version("torch"), device_type)
+    return World(found, importlib.metadata.version("torch"), device_type, contents)
 
 
-def _available(study: Study, name: str, source: dict[str, Any]) -> Mapping[str, str]:
+def _checked(study: Study, name: str, source: dict[str, Any]) -> Mapping[str, str]:
+    """What was read of a data set -> its SHA-256."""
     from tvae import data
-    from tvae.data.idx import official_name
 
-    root, options = source.pop("root"), source
     try:
-        checked = data.available(name, root, **options)
+        return data.available(name, **source)
     except data.MissingData:
         if not study.data.download:
             raise
-        data.fetch(name, root, **options)
-        checked = data.available(name, root, **options)
+        data.fetch(name, **source)
+        return data.available(name, **source)
+
+
+def _files(checked: Mapping[str, str], source: Mapping[str, Any]) -> Mapping[str, str]:
+    """What names the content of files."""
+    from tvae.data.idx import official_name
+
+    options = {name: value for name, value in source.items() if name != "root"}
     # a path says where the data are, not what they are
     contents = sorted((official_name(Path(path)), sha) for path, sha in checked.items())
     return {"options": str(sorted(options.items())), **dict(contents)}

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from bench.plan.keys import digest, source_digests
 from bench.study.schema import Data
 from bench.study.setup import Role, Setup, Study, parts
-from bench.study.tree import flatten
+from bench.study.tree import Tree, flatten, plugin
 from tvae import registry
 
 Stage = Literal["tune", "confirm"]
@@ -25,11 +25,19 @@ class World:
         data: label -> digest of the data set's content.
         torch: version.
         device: type, such as ``cpu``.
+        contents: label -> the digest by which `tvae.data.load` finds what was looked at, of data
+            sets that take one: nothing that changes in their files meanwhile can enter a trial.
     """
 
     data: Mapping[str, str]
     torch: str
     device: str
+    contents: Mapping[str, str] = field(default_factory=dict)
+
+    def source(self, data: Data, label: str) -> Tree:
+        """What `tvae.data.load` takes for `label`, as it was looked at."""
+        found = data.source(label)
+        return {**found, "digest": self.contents[label]} if label in self.contents else found
 
 
 @dataclass(frozen=True)
@@ -138,6 +146,8 @@ def trial(
     }
 
     def fingerprint(metric: str, label: str) -> str:
+        owner = registry.metrics.get(metric)
+        likelihood = _likelihood(config["model"]) if owner.uses_likelihood else {}
         return digest(
             {
                 "metric": metric,
@@ -146,7 +156,8 @@ def trial(
                 "protocol": data.protocol,
                 "data": {label: world.data[label]},
                 # numbers that do not depend on f may be compared across families
-                "family": config["family"] if registry.metrics.get(metric).uses_family else None,
+                "family": config["family"] if owner.uses_family else None,
+                **likelihood,
             }
         )
 
@@ -214,16 +225,33 @@ def training_modules(config: Mapping[str, Any]) -> list[str]:
         "tvae.trainer",
         registry.models.origin(model["name"]).module,
         registry.families.origin(config["family"]["name"]).module,
+        *_modules_of_parts(registry.families.build(config["family"])),
     ]
     modules += [plugins.origin(part["name"]).module for _, plugins, part in parts(model)]
     return modules
 
 
+def _likelihood(model: Mapping[str, Any]) -> dict[str, Any]:
+    """What sets nats apart from those under the likelihood that models have unless told another."""
+    found = model.get("likelihood")
+    usual = plugin(registry.defaults_of(registry.models.abstract)["likelihood"])
+    return {} if found in (None, usual) else {"likelihood": found}
+
+
+def _modules_of_parts(family: Any) -> set[str]:
+    """The modules of the families that a family is made of, if it is made of any."""
+    from tvae.families.compose import Composition
+
+    parts = family.parts if isinstance(family, Composition) else ()
+    inside = (_modules_of_parts(part) for part in parts)
+    return {type(part).__module__ for part in parts}.union(*inside)
+
+
 def _modules_of_others(data: Data, labels: Iterable[str]) -> list[str]:
     """The modules that bring data sets of others; of ours, the content's digest says everything."""
-    from tvae.data import datasets
+    from tvae.data import catalogue
 
-    origins = [datasets.origin(data.source(label)["name"]) for label in labels]
+    origins = [catalogue.origin(data.source(label)["name"]) for label in labels]
     return [origin.module for origin in origins if not origin.ours]
 
 

@@ -25,6 +25,8 @@ CONTRACTS: Mapping[str, type[Any]] = {
     "latent_transform": testing.LatentTransformContract,
     "divergence": testing.DivergenceContract,
     "family": testing.FamilyContract,
+    "network": testing.NetworkContract,
+    "likelihood": testing.LikelihoodContract,
     "model": testing.ModelContract,
     "metric": testing.MetricContract,
     "dataset": testing.DatasetContract,

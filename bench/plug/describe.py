@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from rich.console import Console
@@ -13,6 +14,13 @@ from bench.plug.kinds import DIMS, Request, check_options, example, matches, tol
 from tvae import registry
 from tvae.data import catalogue
 from tvae.registry import Registry, UnknownName
+from tvae.shapes import GREY_28, ImageShape
+
+SHAPES = (GREY_28, ImageShape(3, 32, 32))
+"""Of images for which a network's costs are told."""
+
+MORE_SHAPES = (ImageShape(1, 5, 7), ImageShape(3, 17, 24), ImageShape(1, 128, 128))
+"""For which it is told, too, if a network refuses them."""
 
 
 def describe(request: Request) -> None:
@@ -38,6 +46,8 @@ def describe(request: Request) -> None:
             "latent_transform": _form_costs,
             "divergence": _divergence_costs,
             "family": _family_costs,
+            "network": _network_costs,
+            "likelihood": _likelihood_costs,
             "model": _model_costs,
         }
         if kind in costs:
@@ -51,14 +61,16 @@ def _describe_data(name: str, out: Console) -> None:
     sizes = " / ".join(f"{size:,}" for size in source.sizes)
     out.print(f"\n{source.summary}\n")
     out.print(f"train / validation / test  {sizes}")
-    out.print(f"pixels                     {source.pixels} x {source.pixels}")
+    out.print(f"pixels                     {source.shape}")
     out.print(f"options                    {', '.join(sorted(source.options)) or 'none'}")
 
 
 def _describe_options(owner: Any, out: Console) -> None:
     hints = registry.hints_of(owner)
     options = [
-        o for o in registry.options_of(owner).values() if o.name not in ("latent_dim", "seed")
+        o
+        for o in registry.options_of(owner).values()
+        if o.name not in ("latent_dim", *registry.GIVEN)
     ]
     out.print("options")
     for option in options:
@@ -79,7 +91,7 @@ def _form_costs(name: str, options: dict[str, Any]) -> list[str]:
     """Of a form in the T_VAE of the paper, at each of `DIMS`."""
     import torch
 
-    from tvae.networks import PairNetwork
+    from tvae.networks._pair import PairNetwork
 
     lines = []
     for dim in DIMS:
@@ -135,9 +147,47 @@ def _family_costs(name: str, options: dict[str, Any]) -> list[str]:
     import torch
 
     family = registry.families.make(name, **options)
-    x, generator = torch.rand(100, 1, 28, 28), torch.Generator().manual_seed(0)
+    x, generator = torch.rand(100, *GREY_28), torch.Generator().manual_seed(0)
     took = _milliseconds(lambda: family.views(x, generator))
     return [f"two views of 100 images of 28 x 28, at any D: {took:.3g} ms"]
+
+
+def _network_costs(name: str, options: dict[str, Any]) -> list[str]:
+    """Of both halves, at each of `SHAPES` and `DIMS`, and what shapes it refuses."""
+    import torch
+
+    network = registry.networks.make(name, **options)
+    lines = []
+    for shape in (shape for shape in SHAPES if not network.refuses(shape)):
+        x = torch.rand(100, *shape)
+        for dim in DIMS:
+            encoder = network.encoder(shape, dim)
+            decoder = network.decoder(shape, dim, shape.channels)
+            z = torch.randn(100, dim)
+            sizes = [sum(p.numel() for p in half.parameters()) for half in (encoder, decoder)]
+            with torch.no_grad():
+                took = [_milliseconds(partial(encoder, x)), _milliseconds(partial(decoder, z))]
+            lines.append(
+                f"{shape}, D = {dim}: parameters of the encoder {sizes[0]:,}, of the decoder "
+                f"{sizes[1]:,}; 100 images encoded in {took[0]:.3g} ms, decoded in {took[1]:.3g} ms"
+            )
+    refused = [network.refuses(shape) for shape in (*SHAPES, *MORE_SHAPES)]
+    return lines + [f"refused: {why}" for why in dict.fromkeys(refused) if why]
+
+
+def _likelihood_costs(name: str, options: dict[str, Any]) -> list[str]:
+    """Of one batch; a likelihood knows nothing of D."""
+    import torch
+
+    likelihood = registry.likelihoods.make(name, **options)
+    k, own = likelihood.outputs, sum(p.numel() for p in likelihood.parameters())
+    x, parameters = torch.rand(100, *GREY_28), torch.randn(100, k, *GREY_28[1:])
+    parameters.requires_grad_()
+    took = _milliseconds(lambda: likelihood.nll(parameters, x).sum().backward())
+    return [
+        f"K = {k}: a pixel and channel asks a decoder for so many numbers; own parameters {own:,}; "
+        f"-log p(x|z) with gradients, 100 images of {GREY_28}, at any D: {took:.3g} ms"
+    ]
 
 
 def _model_costs(name: str, options: dict[str, Any]) -> list[str]:
@@ -151,7 +201,7 @@ def _model_costs(name: str, options: dict[str, Any]) -> list[str]:
     for dim in DIMS:
         filled = example(registry.models, name, options, dim)
         model, streams = registry.models.make(name, **filled), Streams(0)
-        x, x_1, x_2 = torch.rand(3, 100, 1, 28, 28)
+        x, x_1, x_2 = torch.rand(3, 100, *GREY_28)
         size = f"{sum(p.numel() for p in model.parameters()):,} parameters"
         lines.append(f"D = {filled.get('latent_dim', model.latent_dim)}: {size}")
         if not model.trains:

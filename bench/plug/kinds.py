@@ -18,6 +18,8 @@ KINDS: Mapping[str, Names] = MappingProxyType(
         "latent_transform": registry.latent_transforms,
         "divergence": registry.divergences,
         "family": registry.families,
+        "network": registry.networks,
+        "likelihood": registry.likelihoods,
         "model": registry.models,
         "metric": registry.metrics,
         "dataset": catalogue.datasets,

@@ -13,9 +13,10 @@ from typing import Any
 
 from bench.study.problems import ConfigError, Problem
 from bench.study.schema import StudyFile
-from bench.study.setup import setups
+from bench.study.setup import Setup, setups
 from bench.study.space import search_space
 from bench.study.tree import Tree, merge, put
+from tvae.shapes import GREY_28, ImageShape
 from tvae.space import Choice
 
 TOLERANCE = 0.02
@@ -28,14 +29,19 @@ FACTOR = "capacity"
 """The factor of a crossed study that asks for both settings."""
 
 
-def parameters(model: Mapping[str, Any]) -> int:
-    """Trainable numbers of the model of a configuration, counted without memory for them."""
+def parameters(model: Mapping[str, Any], shape: ImageShape = GREY_28) -> int:
+    """Trainable numbers of the model of a configuration, counted without memory for them.
+
+    Args:
+        model: its name and options.
+        shape: of the images.
+    """
     import torch
 
     from tvae.models.base import build
 
     with torch.device("meta"):
-        made = build(dict(model), seed=0)
+        made = build(dict(model), 0, shape)
     return sum(p.numel() for p in made.parameters() if p.requires_grad)
 
 
@@ -49,20 +55,20 @@ def widths(study: StudyFile) -> dict[str, int]:
         ConfigError: an arm is too large even with the narrowest h_xi.
     """
     models = {
-        name: setup.config["model"]
+        name: (setup.config["model"], setup.shape)
         for name, setup in setups(study).items()
         if setup.role == "arm" and WIDTH in setup.config["model"]
     }
-    sizes = {name: parameters(model) for name, model in models.items()}
+    sizes = {name: parameters(*model) for name, model in models.items()}
     if not sizes:
         return {}
     smallest = min(sizes, key=sizes.__getitem__)
     target, found, problems = sizes[smallest], {}, []
-    for name, model in models.items():
+    for name, (model, shape) in models.items():
         if sizes[name] <= target * (1 + TOLERANCE):
             continue
-        width = _narrowed(model, target)
-        size = parameters({**model, WIDTH: width})
+        width = _narrowed(model, shape, target)
+        size = parameters({**model, WIDTH: width}, shape)
         if abs(size - target) > target * TOLERANCE:
             message = (
                 f"{name} cannot be narrowed to the {target:,} parameters of {smallest} within "
@@ -75,16 +81,16 @@ def widths(study: StudyFile) -> dict[str, int]:
     return found
 
 
-def _narrowed(model: Mapping[str, Any], target: int) -> int:
+def _narrowed(model: Mapping[str, Any], shape: ImageShape, target: int) -> int:
     """The width at which the model's size is nearest to `target`; sizes grow with the width."""
     low, high = 1, int(model[WIDTH] or model["hidden"])
     while high - low > 1:
         middle = (low + high) // 2
-        if parameters({**model, WIDTH: middle}) <= target:
+        if parameters({**model, WIDTH: middle}, shape) <= target:
             low = middle
         else:
             high = middle
-    return min((low, high), key=lambda w: abs(parameters({**model, WIDTH: w}) - target))
+    return min((low, high), key=lambda w: abs(parameters({**model, WIDTH: w}, shape) - target))
 
 
 def match(tree: Tree, study: StudyFile) -> Tree:
@@ -145,7 +151,7 @@ def _check_search(study: StudyFile) -> None:
             )
             if not path.startswith("model."):
                 continue
-            sizes = {_size(setup.config, path, end) for end in ends}
+            sizes = {_size(setup, path, end) for end in ends}
             if len(sizes - {math.nan}) > 1:
                 message = f"capacity={study.capacity} needs {path} fixed, which changes the size of"
                 problems.append(Problem("tune.fixed", f"{message} {name}"))
@@ -153,8 +159,8 @@ def _check_search(study: StudyFile) -> None:
         raise ConfigError(problems)
 
 
-def _size(config: Tree, path: str, value: Any) -> float:
+def _size(setup: Setup, path: str, value: Any) -> float:
     try:
-        return parameters(put(config, path, value)["model"])
+        return parameters(put(setup.config, path, value)["model"], setup.shape)
     except ValueError:  # a value that does not fit the others: not this one
         return math.nan

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from bench.study.looks import check_looks
+from bench.study.paths import wrong_names
 from bench.study.problems import Problem
-from bench.study.schema import Arm, ArmData, StudyFile, Trainer, Variants
+from bench.study.schema import Arm, ArmData, Data, Own, StudyFile, Trainer, Variants
 from bench.study.setup import Setup, model_name, model_options, parts, setups, written
 from bench.study.space import declared, search_space
 from bench.study.tree import Tree
 from bench.study.wording import options_schema, shown, validate
 from tvae import registry
 from tvae.registry import Registry, unknown_name
-
-PIXELS = 28
-"""Height and width of the images that a model is trained on."""
+from tvae.shapes import GREY_28
 
 
 def data_labels() -> list[str]:
@@ -27,10 +28,35 @@ def data_labels() -> list[str]:
     return [n for n in names if not (n.endswith("_small") and n.removesuffix("_small") in names)]
 
 
+def wrong_data(data: Data, label: str) -> str | None:
+    """Why a study cannot have the data set `label`; None where nothing speaks against it."""
+    from tvae.data.catalogue import original
+    from tvae.data.own import is_path
+
+    inner = label
+    while (of := original(inner)) is not None:
+        inner = of
+    known = data_labels()
+    if is_path(inner):  # or it would have a name
+        return f"{inner} gives no name; give it one: data.paths.NAME={inner}, and NAME here"
+    if inner not in known and inner not in data.paths:
+        hint = f"; for the folder of that name write ./{inner}" if Path(inner).is_dir() else ""
+        return f"{unknown_name('data set', inner, [*known, *data.paths])}{hint}"
+    try:
+        data.images(label)
+        data.shape(label)
+    except ValueError as error:
+        return str(error)
+    return None
+
+
+def sound_data(study: StudyFile) -> bool:
+    """Whether there is every data set of the study, as far as a look at names tells."""
+    return all(wrong_data(study.data, label) is None for label in study.labels)
+
+
 def check_names(study: StudyFile, dropped: set[str]) -> list[Problem]:
     """Data sets and arms that there are not, or twice; `dropped` are the arms left out."""
-    from tvae import data
-
     problems: list[Problem] = []
 
     def known(path: str, what: str, name: str, names: list[str]) -> None:
@@ -42,7 +68,7 @@ def check_names(study: StudyFile, dropped: set[str]) -> list[Problem]:
             message = str(unknown_name(what, name, names))
         problems.append(Problem(path, message))
 
-    labels = data_labels()
+    wrong = {label: wrong_data(study.data, label) for label in study.labels}
     sections = {"data": study.data} | {
         f"{role}.{name}.data": arm.data.over(study.data)
         for role, arms in (("arms", study.arms), ("baselines", study.baselines))
@@ -50,16 +76,22 @@ def check_names(study: StudyFile, dropped: set[str]) -> list[Problem]:
         if arm.data != ArmData()
     }
     for path, section in sections.items():
-        known(f"{path}.train", "data set", section.train, labels)
+        named = {f"{path}.train": section.train}
+        named |= {f"{path}.transfer.{i}": label for i, label in enumerate(section.transfer)}
+        problems += [Problem(at, said) for at, label in named.items() if (said := wrong[label])]
         for i, label in enumerate(section.transfer):
-            known(f"{path}.transfer.{i}", "data set", label, labels)
-        if section.train in labels:
-            pixels = data.source(section.source(section.train)["name"]).pixels
-            if pixels != PIXELS:
-                message = f"its images have {pixels} pixels a side, the models take {PIXELS}"
-                message += f"; {section.train} can be transfer"
-                problems.append(Problem(f"{path}.train", message))
-    if study.data.variants != Variants() and {*study.labels} <= {*labels}:
+            if wrong[section.train] or wrong[label]:
+                continue
+            take = section.shape(section.train).channels
+            have = section.shape(label).channels
+            if have != take:
+                message = f"{label} has images of {have} channels, {section.train} of {take}"
+                problems.append(Problem(f"{path}.transfer.{i}", message))
+    problems += wrong_names(study.data.paths)
+    if study.data.own != Own() and not any(map(study.data.is_own, study.labels)):
+        message = f"none of {', '.join(study.labels)} is given by its path"
+        problems.append(Problem("data.own", message))
+    if study.data.variants != Variants() and not any(wrong.values()):
         sources = [study.data.source(label) for label in study.labels]
         if not any("variants" in source for source in sources):
             names = ", ".join(source["name"] for source in sources)
@@ -136,7 +168,8 @@ def check_plugins(study: StudyFile) -> list[Problem]:
         if name in study.metrics:
             options = {"name": name, **study.metrics[name], **options}
             _make(registry.metrics, options, _below(f"tune.metrics.{name}"), problems)
-    if None not in metrics.values() and {*study.labels} <= {*data_labels()}:
+    sound = sound_data(study)
+    if None not in metrics.values() and sound:
         measured = {
             name: which
             for metric in metrics.values()
@@ -164,7 +197,7 @@ def check_plugins(study: StudyFile) -> list[Problem]:
         *_check_twins(found),
         *(_check_spaces(study, found) or _check_fixed(study, found)),
         *_check_primary(study, found, made),
-        *(_check_sizes(found, made) if {*study.labels} <= {*data_labels()} else []),
+        *(_check_sizes(found, made) if sound else []),
     ]
 
 
@@ -248,7 +281,7 @@ def _check_shared(study: StudyFile) -> list[Problem]:
     options = [model_options(name) for name in sorted(map(str, names))]
     if None in options:
         return []  # a model that there is not is reported with its arm
-    known = {"name", *(option for found in options for option in found or [])} - {"seed"}
+    known = {"name", *(option for found in options for option in found or [])} - {*registry.GIVEN}
     return [
         Problem(f"model.{name}", str(unknown_name("option of every model here:", name, known)))
         for name in study.model
@@ -283,7 +316,16 @@ def _check_arm(study: StudyFile, arm: Arm, path: str, problems: list[Problem]) -
 
         made.append(_make(plugins, {**reference, **shared}, within, problems))
     if None not in made:
-        _make(registry.models, model, where, problems)
+        data = arm.data.over(study.data)
+        # what there is no data set for is said where names are checked
+        shape = GREY_28 if wrong_data(data, data.train) else data.shape(data.train)
+        if "image_shape" in (model_options(model.get("name")) or ["image_shape"]):
+            _make(registry.models, model, where, problems, {"image_shape": shape})
+        elif shape == GREY_28:
+            _make(registry.models, model, where, problems)
+        else:
+            message = f"takes grey images of {GREY_28} alone, got {shape}"
+            problems.append(Problem(where(""), message))
 
 
 def _defaults(name: Any) -> Tree:
@@ -300,7 +342,11 @@ def _below(path: str) -> Callable[[str], str]:
 
 
 def _make(
-    plugins: Registry[Any], options: Tree, where: Callable[[str], str], problems: list[Problem]
+    plugins: Registry[Any],
+    options: Tree,
+    where: Callable[[str], str],
+    problems: list[Problem],
+    given: Mapping[str, Any] = MappingProxyType({}),
 ) -> Any:
     """The plugin, or None with what is wrong added to `problems`.
 
@@ -309,6 +355,7 @@ def _make(
         options: its ``name`` and options.
         where: the path of an option, and that of the plugin for an empty name.
         problems: see above.
+        given: options of `registry.GIVEN`.
     """
     import torch
 
@@ -332,7 +379,7 @@ def _make(
         return None
     try:
         with torch.device("meta"):
-            return owner(**{option: getattr(checked, option) for option in options})
+            return owner(**{option: getattr(checked, option) for option in options}, **given)
     except Exception as error:  # a constructor refuses in as many ways as there are plugins
         option, _, message = str(error).partition(" ")
         if isinstance(error, ValueError) and option in options:

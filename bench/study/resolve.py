@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from bench.arguments import parse, texts
-from bench.study.check import check_names, check_plugins, data_labels
+from bench.study.check import check_names, check_plugins, sound_data
 from bench.study.crossing import crossed, too_many
 from bench.study.files import budget_names, find, read_study, read_yaml, study_names
 from bench.study.looks import over, spelled_out
+from bench.study.paths import with_names
 from bench.study.problems import ConfigError, Problem
 from bench.study.schema import MOST_TRIALS, Execution, StudyFile, Variants
 from bench.study.setup import Study, role_of, settle
@@ -73,6 +74,7 @@ def resolve(
     before, tree = (
         crossed(spelled_out(t, found), most, found) for t, found in ((before, []), (tree, problems))
     )
+    before, tree = with_names(before, []), with_names(tree, problems)
     tree = _matched(tree, problems)
     _select(tree, selections, problems)
     dropped = _arms(before) - _arms(tree)
@@ -133,7 +135,7 @@ def _matched(tree: Tree, problems: list[Problem]) -> Tree:
     if tree.get("capacity", "own") == "own":
         return tree
     study = validate(StudyFile, tree, [])
-    if study is None or check_plugins(study):
+    if study is None or not sound_data(study) or check_plugins(study):
         return tree  # which is said where the study is checked
     from bench.study.capacity import match
 
@@ -200,7 +202,7 @@ def _single(study: StudyFile) -> StudyFile:
     """
     data = study.data
     full = data.model_copy(update={"size": "full"})
-    if not {*study.labels} <= {*data_labels()}:
+    if not sound_data(study):
         return study
     here, there = (
         any("variants" in size.source(label) for label in study.labels) for size in (data, full)

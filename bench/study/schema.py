@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -12,10 +13,15 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    model_validator,
 )
 
 from bench.study.tree import Tree, plugin
 from tvae.files import expanded
+from tvae.shapes import ImageShape
+
+if TYPE_CHECKING:
+    from tvae.data import Source
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 LARGEST_SEED = 2**31 - 1
@@ -43,6 +49,8 @@ Plugin = Annotated[Tree, BeforeValidator(plugin)]
 Settings = Annotated[Tree, BeforeValidator(lambda given: {} if given is None else given)]
 UserPath = Annotated[str, AfterValidator(lambda path: str(expanded(path)))]
 """A path as a person types it; ``~`` is the home, which a shell leaves in ``runs=~/x``."""
+DataPath = Annotated[str, AfterValidator(lambda path: os.path.abspath(expanded(path)))]
+"""Likewise, of what workers read, too: absolute."""
 Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED)]
 
 
@@ -80,8 +88,52 @@ class Variants(Section):
     test: Annotated[int, Field(ge=1)] = 1
 
 
+def square(size: Any) -> Any:
+    """One number of pixels as ``[height, width]``; anything else as it is."""
+    return [size, size] if isinstance(size, int) and not isinstance(size, bool) else size
+
+
+Sides = Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=2, max_length=2)]
+
+
+class Own(Section):
+    """How images of one's own, which a path names, become a data set; the same for all paths.
+
+    Attributes:
+        size: pixels, one number or ``[height, width]``; None: the images' own, which must be one.
+        channels: ``1`` turns colour into grey, ``3`` grey into colour; None: the images' own, which
+            must be one.
+        fit: what becomes of images of another size: ``refuse`` them, ``resize`` them, or ``crop``
+            the largest part from their middle that has the right proportions, and resize that.
+        validation: share of each class's images to tune on; of images that nobody has split.
+        test: share to test on, likewise.
+        seed: of that choice.
+    """
+
+    size: Annotated[Sides | None, BeforeValidator(square)] = None
+    channels: Literal[1, 3] | None = None
+    fit: Literal["refuse", "resize", "crop"] = "refuse"
+    validation: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    test: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    seed: Seed = 0
+
+    @model_validator(mode="after")
+    def _agree(self) -> Own:
+        from tvae.data.fitting import Fit
+        from tvae.data.own import Shares
+
+        Fit.of(self.model_dump())
+        Shares.of(self.model_dump())
+        return self
+
+
 class Data(Section):
     """What is trained and tested on.
+
+    A data set is one of those that ``python -m bench.data list`` shows; the path of images of one's
+    own, which contains a ``/``, begins with ``.`` or ``~``, or ends in ``.npz`` or ``.npy``; or
+    ``transformed(X)``, variants of one of both by AffNIST's law. Images at a path are called as its
+    last part in names of metrics, such as ``knn/photos`` of ``~/pictures/photos``.
 
     Attributes:
         train: the training set, whose validation and test images are measured too.
@@ -91,8 +143,11 @@ class Data(Section):
         download: fetch a full data set that is nowhere to be found.
         variants: images made of each original, of full data sets that are made (AffNIST); the
             included subset has one.
-        protocol: how a model of 28 pixels reads images of 40: ``resize`` them, take their middle
-            (``centre_crop``), or run the encoder on all 40 (``native``).
+        paths: name -> path of images of one's own, where the path's own name will not do.
+        own: how images of one's own become a data set.
+        protocol: how a model reads images that are larger than those that it was trained on:
+            ``resize`` them, take their middle (``centre_crop``), or run the encoder on all of it
+            (``native``), if its network can.
     """
 
     train: str
@@ -101,6 +156,8 @@ class Data(Section):
     root: UserPath | None = None
     download: bool = False
     variants: Annotated[Variants, BeforeValidator(for_both)] = Variants()
+    paths: dict[str, DataPath] = {}
+    own: Own = Own()
     protocol: Literal["resize", "centre_crop", "native"] = "resize"
 
     @property
@@ -112,22 +169,61 @@ class Data(Section):
         """What `tvae.data.load` takes for `label` at this size, the name of the data included."""
         from tvae import data
 
-        small = f"{label}_small"
-        name = small if self.size == "small" and small in data.names() else label
+        name = self._name(label)
         found: Tree = {"name": name, "root": self.root}
+        if self.is_own(label):
+            found |= self.own.model_dump()
         if "variants" in data.source(name).options:
             train, test = self.variants.train, self.variants.test
             # where it is one number, digests were made of it before there could be two
             found["variants"] = train if train == test else {"train": train, "test": test}
         return found
 
+    def is_own(self, label: str) -> bool:
+        """Whether `label` means images at a path, or variants of such."""
+        from tvae.data.catalogue import original
+
+        inner = original(label)
+        return label in self.paths if inner is None else self.is_own(inner)
+
+    def _name(self, label: str) -> str:
+        """What `tvae.data` calls the data set `label` at this size."""
+        from tvae import data
+        from tvae.data.catalogue import original
+
+        inner = original(label)
+        if inner is not None:
+            return f"transformed({self._name(inner)})"
+        small = f"{label}_small"
+        return self.paths.get(
+            label, small if self.size == "small" and small in data.names() else label
+        )
+
+    def shape(self, label: str) -> ImageShape:
+        """Of an image of the data set `label`.
+
+        Raises:
+            ValueError: there is none, or none of its files can be read.
+        """
+        source, options = self._source(label)
+        return source.image_shape(**options)
+
     def images(self, label: str) -> dict[str, int]:
-        """Split -> number of images of the data set `label` at this size."""
+        """Split -> number of images of the data set `label` at this size.
+
+        Raises:
+            ValueError: there is none, or none of its files can be read.
+        """
+        source, options = self._source(label)
+        return source.images(**options)
+
+    def _source(self, label: str) -> tuple[Source, Tree]:
         from tvae import data
 
-        source = self.source(label)
-        options = {"variants": source["variants"]} if "variants" in source else {}
-        return data.source(source["name"]).images(**options)
+        options = self.source(label)
+        name = options.pop("name")
+        del options["root"]
+        return data.source(name), options
 
 
 class Trainer(Section):
@@ -143,6 +239,8 @@ class Trainer(Section):
         wide_rate: factor on the learning rate of the wide networks, q_psi and h_xi.
         warm_up: over so many steps the rate rises evenly to what the schedule says; 0: it starts
             there.
+        views: K, of each image. Two are f and its inverse, where it has one; more are by
+            transformations of their own.
         record_every: steps between two points of the training curves.
         checkpoint_every: steps between two checkpoints; 0: none.
     """
@@ -154,6 +252,7 @@ class Trainer(Section):
     halve_every: Annotated[int, Field(ge=1)] = 50
     wide_rate: Annotated[float, Field(gt=0)] = 1.0
     warm_up: Annotated[int, Field(ge=0)] = 0
+    views: Annotated[int, Field(ge=2)] = 2
     record_every: Annotated[int, Field(ge=1)] = 100
     checkpoint_every: Annotated[int, Field(ge=0)] = 500
 

@@ -12,6 +12,7 @@ from bench.study.schema import Arm, Data, StudyFile
 from bench.study.tree import SECTION, Tree, merge, plugin, put
 from tvae import registry
 from tvae.registry import Registry
+from tvae.shapes import ImageShape
 
 Role = Literal["arm", "baseline", "reference"]
 
@@ -47,10 +48,15 @@ class Setup:
 
     @property
     def latent_dim(self) -> int:
-        """D; a model that has no such option has a size of its own."""
+        """D; of a model that has no such option, which is its input itself, the numbers of that."""
         model = self.config["model"]
-        size: int = model.get("latent_dim") or registry.models.get(model["name"]).latent_dim
+        size: int = model.get("latent_dim") or self.shape.numbers
         return size
+
+    @property
+    def shape(self) -> ImageShape:
+        """Of the images that it is trained on."""
+        return self.data.shape(self.data.train)
 
     def having(self, values: Mapping[str, Any]) -> Setup:
         """The setup with `values` (dotted path -> value) in its configuration."""

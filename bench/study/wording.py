@@ -14,7 +14,7 @@ from bench.study.problems import Problem
 from bench.study.schema import Section
 from bench.study.tree import Tree
 from tvae import registry
-from tvae.registry import unknown_name
+from tvae.registry import GIVEN, unknown_name
 
 WORDING = {
     "missing": "is missing",
@@ -121,6 +121,6 @@ def options_schema(owner: type[Any]) -> type[BaseModel]:
     fields: Tree = {
         name: (hints.get(name, Any), ... if option.default is option.empty else option.default)
         for name, option in registry.options_of(owner).items()
-        if name != "seed"  # which is the trial's, no option
+        if name not in GIVEN
     }
     return create_model(owner.__name__, __base__=Section, **fields)

@@ -106,6 +106,9 @@ def metrics(
     told, primary = declared(study), study["primary"]["metric"]
     measured = measured.sort_values("metric", key=lambda names: names != primary, kind="stable")
     keys = ["metric", "fingerprint", "unit", "direction"]
+    # of what does not apply nobody asks how it was measured
+    known = measured.groupby(["metric", "fingerprint"]).value.transform("count") > 0
+    measured = measured[known | ~measured.metric.isin(measured.metric[known])]
     several = measured.groupby("metric").fingerprint.nunique()
     seeds = sorted(int(seed) for seed in measured.seed.unique())
     columns, minor, seen = [_arm_column(study)], set[int](), set[str]()

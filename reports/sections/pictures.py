@@ -39,6 +39,7 @@ def galleries(study: StudyEntry, pictures: Pictures) -> list[Gallery]:
         _transfers(study, pictures),
         _interpolations(study, pictures),
         _paths(study, pictures),
+        _drawn(study, pictures),
     ]
     return [gallery for gallery in every if any(strip.picture for strip in gallery.strips)]
 
@@ -168,6 +169,23 @@ def _paths(study: StudyEntry, pictures: Pictures) -> Gallery:
         "Along T",
         "G(r(z_1, T^-a)) for growing a, one image a row: each form's own way from x_1 = f(x) "
         "(a = 0) back to x (a = 1).",
+        "blocks",
+        None,
+        tuple(strips),
+    )
+
+
+def _drawn(study: StudyEntry, pictures: Pictures) -> Gallery:
+    strips = [
+        Strip(arm, role, panel(tile(list(own["drawn_output"][:MOST_LINES])), f"Drawn T by {arm}"))
+        if "drawn_output" in (own := pictures.get(arm, {}))
+        else Strip(arm, role, None, "no prior on T to draw from")
+        for arm, role in _trained(study)
+    ]
+    return Gallery(
+        "Drawn T",
+        "G(r(E(x'), T)) for T drawn from its prior, an image x' a row. Where it holds, each is "
+        "x' under some transformation of the family.",
         "blocks",
         None,
         tuple(strips),

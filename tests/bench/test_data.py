@@ -57,6 +57,10 @@ def test_list(capsys, monkeypatch, root):
     (mnist,) = [line for line in lines if " mnist " in line]
     assert str(root) in mnist
     assert "50,000 / 10,000 / 10,000" in mnist
+    (colour,) = [line for line in lines if " sprites_colour " in line]
+    assert "8,000 / 2,000 / 2,000" in colour
+    assert "3 x 64 x 64" in colour
+    assert "transformed(NAME)" in lines[-1]
     (fashion,) = [line for line in lines if " fashion_mnist " in line]
     where = "python -m bench.data fetch fashion_mnist", "/usr/share/datasets/fashion-mnist"
     assert any(place in fashion for place in where)
@@ -79,10 +83,30 @@ def test_fetch_generates_affnist_and_verify_finds_it(capsys, root, cache):
     assert "affnist is intact: 30 / 6 / 15 images" in out
     (images,) = cache.glob("affnist-*/train/images.npy")
     content = images.read_bytes()
-    assert f"{hashlib.sha256(content).hexdigest()}  {images}\n" in out
+    digest = data.load("affnist", variants=3).digest
+    assert f"{digest}  affnist\n" in out
     images.write_bytes(content[:-1] + b"\1")
     assert main(["verify", "affnist", "variants=3"]) == 2
     assert f"{images} has changed" in capsys.readouterr().err
+
+
+def test_images_of_ones_own_by_their_path(capsys, tmp_path, monkeypatch, cache):
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (40, 9, 7, 3), np.uint8)
+    np.savez(tmp_path / "faces.npz", images=images, labels=np.arange(40) % 4)
+    monkeypatch.chdir(tmp_path)
+    assert main(["verify", "faces.npz"]) == 0
+    out = capsys.readouterr().out
+    digest = data.load("faces.npz").digest
+    assert f"{digest}  faces\n" in out
+    assert f"faces.npz is intact: 28 / 4 / 8 images, digest {digest}\n" in out
+    words = ["./faces.npz", "size=[8, 8]", "fit=crop", "channels=1", "test=0.4", "seed=3"]
+    assert main(["fetch", *words]) == 0
+    assert f"./faces.npz is in {cache}" in " ".join(capsys.readouterr().out.split())
+    assert main(["verify", *words]) == 0
+    assert "is intact: 20 / 4 / 16 images" in capsys.readouterr().out
+    assert main(["verify", f"transformed({tmp_path}/faces.npz)", "variants=2"]) == 0
+    assert "is intact: 56 / 8 / 16 images" in capsys.readouterr().out
 
 
 def test_fit_and_test_images_may_have_variants_of_their_own(capsys, root):
@@ -112,6 +136,14 @@ def test_fit_and_test_images_may_have_variants_of_their_own(capsys, root):
         ("verify mnist root=/no/such/folder", "/no/such/folder is no folder"),
         ("list root=/no/such/folder", "/no/such/folder is no folder"),
         ("verify mnist", "mnist was not found; looked in"),
+        ("verify ./nowhere", "nowhere does not exist; there should be a folder with a folder of"),
+        ("fetch ./nowhere sise=3", "did you mean 'size'"),
+        ("fetch ./nowhere digest=3", "unknown argument of fetch ./nowhere: 'digest'"),
+        ("fetch ./nowhere fit=crop", "fit=crop needs a size"),
+        ("verify transformed(mnits)", "did you mean 'mnist'"),
+        ("fetch transformed(mnist) size=3", "unknown argument of fetch transformed(mnist): 'size'"),
+        ("verify transformed(affnist)", "affnist is transformed already; take its originals"),
+        ("verify kmnist", "kmnist was not found; looked in"),
     ],
 )
 def test_mistakes_end_with_status_2_and_help(capsys, words, message):

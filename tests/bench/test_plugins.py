@@ -92,12 +92,28 @@ def test_describe_of_every_kind(capsys):
     assert "D = 100: default weight 1; one estimate" in say(capsys, "describe", "kl")
     assert "two views of 100 images" in say(capsys, "describe", "crop")
     assert "images: int = 1000" in say(capsys, "describe", "algebra")
+    asked = "K = 2: a pixel and channel asks a decoder for so many numbers; own parameters 0"
+    assert asked in say(capsys, "describe", "discretised_logistic")
+    assert "own parameters 1;" in say(capsys, "describe", "gaussian", "learned=true")
     sizes = " / ".join(f"{size:,}" for size in data.source("mnist_small").sizes)
     assert f"train / validation / test  {sizes}" in say(capsys, "describe", "mnist_small")
     both = say(capsys, "describe", "affine")
     assert "a latent transform" in both
     assert "a transformation family" in both
     assert "a latent transform" not in say(capsys, "describe", "affine", "kind=family")
+
+
+def test_describe_tells_both_halves_of_a_network_and_what_it_refuses(capsys):
+    said = say(capsys, "describe", "paper", "kind=network")
+    for dim, encoder, decoder in ((10, "221,972", "182,273"), (100, "590,792", "193,793")):
+        both = f"parameters of the encoder {encoder}, of the decoder {decoder}; 100 images encoded"
+        assert f"28 x 28, D = {dim}: {both}" in said
+    assert "3 x 32 x 32, D" not in said
+    assert "refused: takes grey images of 28 x 28 alone, got 3 x 32 x 32" in said
+    said = say(capsys, "describe", "conv", "width=2")
+    assert "3 x 32 x 32, D = 100: parameters of the encoder" in said
+    refused = [line.strip() for line in said.splitlines() if "refused" in line]
+    assert refused == ["refused: takes images of at least 8 x 8, got 5 x 7"]
 
 
 @pytest.mark.parametrize(
@@ -110,6 +126,10 @@ def test_describe_of_every_kind(capsys):
         (["describe", "matrix", "block=x"], 'block: must be a whole number, got "x"'),
         (["check", "matrix", "block=x"], 'block: must be a whole number, got "x"'),
         (["check", "kl", "scale=-1"], "scale must be above 0"),
+        (["check", "conv", "width=0"], "width must be at least 1, got 0"),
+        (["check", "gaussian", "scale=wide"], 'scale: must be a number, got "wide"'),
+        (["describe", "convv"], "did you mean 'conv'?"),
+        (["new", "likelihood", "gaussian"], "there is a likelihood 'gaussian' already"),
         (["check", "mnist_small", "root=x"], "root: the data set 'mnist_small' takes none here"),
         (["list", "plugins=3"], "plugins: must be a file or a list of files, got 3"),
         (["list", "~plugins"], "~plugins: there is nothing to delete here"),
@@ -160,6 +180,39 @@ def test_every_skeleton_passes_its_check_and_its_test(capsys, tmp_path):
                 [*style, *command, str(tmp_path)], capture_output=True, text=True, check=False
             )
             assert done.returncode == 0, done.stdout
+
+
+MIXING = '''
+from torch import nn
+
+from tvae.networks import Network
+
+class Mixing(Network):
+    """A linear layer a half, behind a normalisation over the batch."""
+
+    def encoder(self, shape, latent_dim):
+        return Encoder(nn.BatchNorm2d(shape.channels), nn.Flatten(),
+                       nn.Linear(shape.numbers, 2 * latent_dim))
+
+    def decoder(self, shape, latent_dim, outputs):
+        size = outputs, shape.height, shape.width
+        return nn.Sequential(nn.Linear(latent_dim, size[0] * size[1] * size[2]),
+                             nn.Unflatten(1, size))
+
+class Encoder(nn.Sequential):
+    def forward(self, x):
+        return super().forward(x).chunk(2, dim=1)
+'''
+
+
+@pytest.mark.usefixtures("wide")
+def test_a_network_that_mixes_images_fails_its_check(capsys, tmp_path):
+    (tmp_path / "mixing.py").write_text(MIXING)
+    said = say(capsys, "check", "mixing", f"plugins={tmp_path / 'mixing.py'}", status=1)
+    rows = {row.split("│")[1].strip(): row for row in said.splitlines() if row.startswith("│")}
+    assert "NO" in rows["encoded one by one"]
+    assert "yes" in rows["decoded one by one"]
+    assert "FAILED: no image of a batch sees another [28x28,default]" in said
 
 
 WRONG = '''

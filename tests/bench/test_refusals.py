@@ -67,8 +67,11 @@ def test_help_lists_all_that_can_be_named_and_imports_nothing_heavy():
         [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False
     )
     assert shown.returncode == 0, shown.stderr
-    for name in ("smoke", "quick", "matrix_z", "mmd_joint", "rotation_crop", "tvae", "likelihood"):
+    for name in ("smoke", "quick", "matrix_z", "mmd_joint", "rotation_crop", "tvae", "knn"):
         assert name in shown.stdout
+    kinds = {line.split("  ")[0]: line for line in shown.stdout.splitlines()}
+    assert "conv, mlp, paper, resnet" in kinds["networks"]
+    assert "bernoulli, discretised_logistic, gaussian" in kinds["likelihoods"]
 
 
 def test_no_arguments_show_the_help_with_status_2(capsys):

@@ -22,12 +22,13 @@ import tvae
 from bench.arguments import parse
 from bench.execute.local import MALLOC
 from tvae import data, registry
+from tvae.data.inputs import with_channels
 from tvae.divergences.base import gaussian_kl
 from tvae.evaluation._classifier import classifier, recognised
 from tvae.evaluation.act import Act
 from tvae.evaluation.base import Context
 from tvae.evaluation.probe import ProbeT
-from tvae.models.base import Model, bernoulli_nll
+from tvae.models.base import Model
 from tvae.streams import Streams
 from tvae.trainer import State, Training, fit
 
@@ -94,7 +95,7 @@ def elbo(model: Model, images: torch.Tensor) -> float:
     assert q.mean is not None
     assert q.logvar is not None
     zero = torch.zeros_like(q.mean)
-    reconstruction = bernoulli_nll(model.decoder(q.sample), images)
+    reconstruction = -model.log_likelihood(q.sample, images)
     return -float((reconstruction + gaussian_kl(q.mean, q.logvar, zero, zero)).mean())
 
 
@@ -104,7 +105,7 @@ def learned(budget: dict[str, Any], form: str, setting: Setting) -> dict[str, fl
     family = registry.families.build(budget["family"])
     config = {"name": "tvae", "latent_transform": form, **budget["model"]}
     state = State.start(tvae.build(config, 0), 0)
-    images = torch.tensor(dataset.train.images).unsqueeze(1)
+    images = with_channels(dataset.train.images)
     began = time.process_time()
     for _ in fit(state, images, family, Training(**{"wide_rate": 0.1, **setting})):
         pass
@@ -112,7 +113,7 @@ def learned(budget: dict[str, Any], form: str, setting: Setting) -> dict[str, fl
     model = state.model.eval()
     context = Context(model, family, {"own": dataset}, "test", seed=0)
     x, test = (
-        torch.tensor(split.images[:2000]).unsqueeze(1).float() / 255
+        with_channels(split.images[:2000]).float() / 255
         for split in (dataset.validation, dataset.test)
     )
     judge = classifier(dataset, family, 600, torch.device("cpu"))

@@ -21,6 +21,8 @@ KINDS = {
     "latent_transforms": (registry.latent_transforms, "LatentTransform"),
     "divergences": (registry.divergences, "Divergence"),
     "families": (registry.families, "TransformationFamily"),
+    "networks": (registry.networks, "Network"),
+    "likelihoods": (registry.likelihoods, "Likelihood"),
     "models": (registry.models, "Model"),
     "evaluation": (registry.metrics, "Metric"),
 }

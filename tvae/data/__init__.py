@@ -3,10 +3,12 @@
 from tvae.data.catalogue import available, datasets, fetch, load, names, source
 from tvae.data.records import Dataset, Split
 from tvae.data.source import CorruptData, MissingData, Option, Source
+from tvae.shapes import ImageShape
 
 __all__ = [
     "CorruptData",
     "Dataset",
+    "ImageShape",
     "MissingData",
     "Option",
     "Source",

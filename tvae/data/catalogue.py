@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from types import ModuleType
 
-from tvae.data.affnist_sets import AFFNIST, AFFNIST_SMALL
-from tvae.data.full import FASHION_MNIST, MNIST
+from tvae.data.affnist_sets import AFFNIST, AFFNIST_SMALL, AffNIST, AffNISTSmall, Transformed
+from tvae.data.digits import DIGITS, Digits
+from tvae.data.full import FASHION_MNIST, MNIST, Full
+from tvae.data.official import OFFICIAL, Official
+from tvae.data.own import Own, is_path, label_of
 from tvae.data.records import Dataset
-from tvae.data.small import FASHION_MNIST_SMALL, MNIST_SMALL
+from tvae.data.small import FASHION_MNIST_SMALL, MNIST_SMALL, Small
 from tvae.data.source import MissingData, Option, Source
+from tvae.data.sprites import SPRITES, SPRITES_COLOUR, Sprites
 from tvae.files import expanded
 from tvae.registry import BrokenPlugin, Names, Origin
 
-OURS: dict[str, Source] = {
-    source.name: source
-    for source in (
-        FASHION_MNIST_SMALL,
-        MNIST_SMALL,
-        AFFNIST_SMALL,
-        FASHION_MNIST,
-        MNIST,
-        AFFNIST,
-    )
-}
+_OURS: tuple[Small | AffNISTSmall | Full | AffNIST | Sprites | Digits | Official, ...] = (
+    FASHION_MNIST_SMALL,
+    MNIST_SMALL,
+    AFFNIST_SMALL,
+    FASHION_MNIST,
+    MNIST,
+    AFFNIST,
+    SPRITES,
+    SPRITES_COLOUR,
+    DIGITS,
+    *OFFICIAL,
+)
+OURS: dict[str, Source] = {known.name: known for known in _OURS}
 
 
 def _instances(module: ModuleType) -> list[Source]:
@@ -50,22 +57,66 @@ def names() -> list[str]:
     return [*OURS, *(name for name in datasets.names() if name not in OURS)]
 
 
-def source(name: str) -> Source:
-    """The source of the data set `name`.
+def original(name: str) -> str | None:
+    """The X of ``transformed(X)``; None for another name."""
+    found = re.fullmatch(r"transformed\((.*)\)", name.strip())
+    return None if found is None else found[1].strip()
+
+
+def named(name: str) -> str:
+    """What to call a data set in results: its name; of a path, what its images are called.
+
+    Raises:
+        ValueError: a path that gives no name.
+    """
+    inner = original(name)
+    if inner is not None:
+        return f"transformed({named(inner)})"
+    return label_of(name) if is_path(name) else name
+
+
+def origin(name: str) -> Origin:
+    """Where the data set `name` comes from; of images at a path and of variants: the originals.
 
     Raises:
         UnknownName: there is none of that name.
         DuplicateName: two packages claim it.
+    """
+    inner = original(name)
+    if inner is not None:
+        return origin(inner)
+    return Origin(Own.__module__) if is_path(name) else datasets.origin(name)
+
+
+def source(name: str) -> Source:
+    """The source of the data set `name`, of the images at a path, or of variants of either.
+
+    Args:
+        name: one of `names`, a path (see `tvae.data.own.is_path`), or ``transformed(X)`` with X one
+            of both.
+
+    Raises:
+        ValueError: a path that gives no name, or X is transformed already.
+        UnknownName: there is none of that name.
+        DuplicateName: two packages claim it.
         BrokenPlugin: the package that claims it cannot be imported, or brings something else.
     """
-    origin = datasets.origin(name)
-    if origin.ours:
+    inner = original(name)
+    if inner is not None:
+        of = source(inner)
+        if "variants" in of.options or of is AFFNIST_SMALL:
+            raise ValueError(f"{name}: {inner} is transformed already; take its originals")
+        return Transformed(named(name), of)
+    if is_path(name):
+        return Own.at(name)
+    where = datasets.origin(name)
+    if where.ours:
         return OURS[name]
-    found = datasets.load(origin, name)
+    found = datasets.load(where, name)
     sources = _instances(found) if isinstance(found, ModuleType) else [found]
     if len(sources) != 1 or not isinstance(sources[0], Source):
         raise BrokenPlugin(
-            f"the data set {name!r} ({origin}) must be an instance of tvae.data.Source"
+            f"the data set {name!r} ({where}) must be an instance of tvae.data.Source"
         )
     return sources[0]
 
@@ -76,7 +127,7 @@ def load(
     """The data set `name`, verified.
 
     Args:
-        name: one of `names`.
+        name: one of `names`, or the path of images, see `tvae.data.own`.
         root: a folder to look in first.
         download: fetch data that are nowhere; without it nothing is ever downloaded.
         **options: what that data set takes, such as ``variants`` of ``affnist``.
@@ -128,7 +179,7 @@ def _checked(
                 f"the data set {name!r} has no option {option!r}; "
                 f"it takes {', '.join(sorted(chosen.options)) or 'none'}"
             )
-    chosen.images(**options)  # refuses what is no number of variants
+    chosen.check(**options)
     if root is None:
         return chosen, None
     folder = expanded(root)

@@ -15,6 +15,7 @@ import numpy as np
 from tvae.data.idx import DIGESTS, read_bytes, read_verified
 from tvae.data.records import Dataset, Split
 from tvae.data.source import CorruptData, MissingData, Option, Source, cache_folder
+from tvae.shapes import GREY_28
 
 TRAIN = 50_000
 """The split: the official train file's first 50,000 images train, its last 10,000 validate."""
@@ -39,7 +40,7 @@ class Full(Source):
     torchvision: str
     summary: str
     sizes = (50_000, 10_000, 10_000)
-    pixels = 28
+    shape = GREY_28
 
     @property
     def identity(self) -> str:
@@ -76,6 +77,10 @@ class Full(Source):
         folder = self.locate(root)
         _read(self.name, folder)
         return {str(_path(folder, file)): digest for file, digest in DIGESTS[self.name].items()}
+
+    def content(self, root: Path | None, **options: Option) -> str:
+        """`identity`: it is known."""
+        return self.identity
 
     def load(self, root: Path | None, **options: Option) -> Dataset:
         """The 50,000 / 10,000 / 10,000 images."""

@@ -1,6 +1,6 @@
 """What every data source hands over: three splits of images with labels, and a digest.
 
-Legend: `N` images of a split, `H`, `W` their height and width.
+Legend: `N` images of a split, `C` channels, `H`, `W` height and width.
 """
 
 from __future__ import annotations
@@ -13,7 +13,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from tvae.shapes import ImageShape
+
 SPLITS = ("train", "validation", "test")
+
+
+def shape_of(images: NDArray[np.uint8]) -> ImageShape:
+    """Of N H W (grey) or N C H W."""
+    return ImageShape(*(images.shape[1:] if images.ndim == 4 else (1, *images.shape[1:])))
 
 
 @dataclass(frozen=True)
@@ -21,7 +28,7 @@ class Split:
     """Images with their labels.
 
     Attributes:
-        images: N H W grey values, uint8; may be mapped from a file.
+        images: grey N H W or N C H W, uint8; may be mapped from a file.
         labels: N classes, int64.
         parameters: name -> N numbers: the transformation that made each image, where known.
         source: N indices, int64: the place of each image (of AffNIST: of the original that it is a
@@ -37,9 +44,10 @@ class Split:
     source: NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
-        if self.images.ndim != 3 or self.images.dtype != np.uint8:
+        if self.images.ndim not in (3, 4) or self.images.dtype != np.uint8:
             raise ValueError(
-                f"images must be N H W of uint8, not {self.images.shape} of {self.images.dtype}"
+                "images must be N H W (grey) or N C H W of uint8, "
+                f"not {self.images.shape} of {self.images.dtype}"
             )
         if self.labels.ndim != 1 or self.labels.dtype.kind not in "iu":
             mend = "; of one-hot labels take argmax(1)" if self.labels.ndim == 2 else ""
@@ -58,6 +66,11 @@ class Split:
 
     def __len__(self) -> int:
         return len(self.images)
+
+    @property
+    def shape(self) -> ImageShape:
+        """That of each image."""
+        return shape_of(self.images)
 
     def arrays(self) -> Iterator[tuple[str, NDArray[np.generic]]]:
         """Every array of the split by name; a parameter's name is ``parameters.NAME``."""
@@ -95,6 +108,9 @@ class Dataset:
         validation: what tuning and early decisions see.
         test: for confirmation only.
         digest: SHA-256, hexadecimal. Two data sets of one digest have the same content.
+
+    Raises:
+        ValueError: the splits have images of different shapes.
     """
 
     name: str
@@ -102,6 +118,16 @@ class Dataset:
     validation: Split
     test: Split
     digest: str
+
+    def __post_init__(self) -> None:
+        shapes = {split.shape for split in (self.train, self.validation, self.test)}
+        if len(shapes) > 1:
+            raise ValueError(f"{self.name} has images of {' and of '.join(map(str, shapes))}")
+
+    @property
+    def shape(self) -> ImageShape:
+        """That of each image."""
+        return self.train.shape
 
     @classmethod
     def of(cls, name: str, train: Split, validation: Split, test: Split) -> Dataset:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from tvae.data.records import SPLITS, Dataset, Split, content_digest
 from tvae.data.source import CorruptData, MissingData, Option, Source
+from tvae.shapes import GREY_28
 
 FOLDER = Path(__file__).parent / "embedded"
 SIZES = {"train": 8_000, "validation": 2_000, "test": 2_000}
@@ -39,7 +40,7 @@ class Small(Source):
     name: str
     summary: str
     sizes = (8_000, 2_000, 2_000)
-    pixels = 28
+    shape = GREY_28
 
     @property
     def identity(self) -> str:
@@ -59,6 +60,10 @@ class Small(Source):
     def verify(self, root: Path | None, **options: Option) -> dict[str, str]:
         """The digest of the content, after reading it."""
         return {str(self.locate(root)): self.load(root).digest}
+
+    def content(self, root: Path | None, **options: Option) -> str:
+        """`identity`: it is known."""
+        return self.identity
 
     def load(self, root: Path | None, **options: Option) -> Dataset:
         """The 8,000 / 2,000 / 2,000 images."""

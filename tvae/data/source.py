@@ -7,13 +7,14 @@ import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from tvae.data.records import SPLITS, Dataset
 from tvae.registry import unknown_name
+from tvae.shapes import ImageShape
 
-Option = int | Mapping[str, int]
-"""The value of a data set's option: a number, or numbers by name as ``variants`` may have."""
+Option = int | str | Mapping[str, Any] | None
+"""The value of a data set's option, such as numbers by name, which ``variants`` may have."""
 
 
 class MissingData(ValueError):
@@ -42,7 +43,7 @@ def variants_of(given: Option) -> dict[str, int]:
             raise ValueError(f"{what} must be a whole number, or {{train: N, test: M}} of such")
         if number < 1:
             raise ValueError(f"{what} must be at least 1 image per original")
-    train, test = (numbers.get(name, 1) for name in ("train", "test"))
+    train, test = (int(numbers.get(name, 1)) for name in ("train", "test"))  # type: ignore[arg-type]
     return dict(zip(SPLITS, (train, test, test), strict=True))
 
 
@@ -55,14 +56,14 @@ class Source(ABC):
     Attributes:
         summary: one line for people.
         sizes: number of images in train, validation and test; of a set that is made, originals.
-        pixels: height and width of an image.
+        shape: of an image.
         options: what `load`, `verify` and `fetch` take beside `root`, such as ``variants``: how
             many images are made of each original, see `variants_of`.
     """
 
     summary: str
     sizes: tuple[int, int, int]
-    pixels: int
+    shape: ImageShape
     options: ClassVar[frozenset[str]] = frozenset()
 
     def images(self, **options: Option) -> dict[str, int]:
@@ -73,6 +74,18 @@ class Source(ABC):
         """
         each = variants_of(options.get("variants", 1))
         return {split: each[split] * n for split, n in zip(SPLITS, self.sizes, strict=True)}
+
+    def image_shape(self, **options: Option) -> ImageShape:
+        """The shape of an image, where options decide it."""
+        return self.shape
+
+    def check(self, **options: Option) -> None:
+        """Refuse options of wrong values, without a look at any file.
+
+        Raises:
+            ValueError: see `variants_of`.
+        """
+        variants_of(options.get("variants", 1))
 
     @abstractmethod
     def locate(self, root: Path | None) -> Path:
@@ -99,6 +112,15 @@ class Source(ABC):
             MissingData: the data are nowhere.
             CorruptData: they are not what they should be.
         """
+
+    def content(self, root: Path | None, **options: Option) -> str:
+        """What names the content, for what is made from it; without decoding where that is known.
+
+        Raises:
+            MissingData: the data are nowhere.
+            CorruptData: they are not what they should be.
+        """
+        return self.load(root, **options).digest
 
     def choices(self, root: Path | None, **options: Option) -> tuple[str, ...]:
         """What is decided in making these data where the paper is silent, a sentence each."""

@@ -9,14 +9,16 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
 import numpy as np
+from filelock import FileLock
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
@@ -100,6 +102,40 @@ def write(folder: Path, name: str, digest: str, splits: Mapping[str, Iterable[Sp
         except OSError:
             if not (folder / MANIFEST).is_file():
                 raise
+
+
+def make(
+    folder: Path, name: str, digest: str, splits: Callable[[], Mapping[str, Iterable[Split]]]
+) -> Path:
+    """Write a data set unless it stands there; of several processes that ask, one writes.
+
+    Args:
+        folder: where it is to stand.
+        name: the data set's name.
+        digest: the data set's digest.
+        splits: makes the chunks of each split; called if they are needed.
+
+    Returns:
+        `folder`.
+    """
+    if not exists(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        # of the trials that start together one makes it, which takes minutes, and the others wait
+        with FileLock(folder.parent / f".{folder.name}.lock"):
+            if not exists(folder):
+                write(folder, name, digest, splits())
+    return folder
+
+
+def mended(made: Callable[[], Path]) -> Path:
+    """The folder that `made` gives; made once more if it is damaged."""
+    folder = made()
+    try:
+        verify(folder)
+    except CorruptData:
+        shutil.rmtree(folder)
+        return made()
+    return folder
 
 
 def _write_split(folder: Path, chunks: Iterable[Split]) -> None:

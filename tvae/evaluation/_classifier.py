@@ -1,6 +1,6 @@
 """The frozen classifier: what an image shows, whatever a trained model says.
 
-Legend: `N` images, `C` classes.
+Legend: `N` images, `C` channels, `H`, `W` height and width of an image, `K` classes.
 """
 
 from __future__ import annotations
@@ -17,8 +17,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tvae.data import Dataset
+from tvae.data.inputs import with_channels
 from tvae.families.base import TransformationFamily
 from tvae.files import write_atomically
+from tvae.shapes import ImageShape
 from tvae.streams import Streams
 
 SEED = 0
@@ -35,14 +37,14 @@ def classifier(
     device: torch.device,
     cache: Path | None = None,
 ) -> nn.Module:
-    """A network that was trained on the train split of `data`: images N 1 28 28 to logits N C.
+    """A network that was trained on the train split of `data`: images N C H W to logits N K.
 
     It is the same for equal data, family and steps, whoever asks for it. Its training images are
     transformed, since it will be asked about transformed ones: of each batch three quarters by
     draws of the family, the rest stay as they are (ours).
 
     Args:
-        data: 28 x 28 pixels; labels are 0 ... C - 1.
+        data: labels are 0 ... K - 1.
         family: what its images are transformed by.
         steps: of its training, `BATCH` images each, at least 1.
         device: where it is trained and returned.
@@ -50,7 +52,7 @@ def classifier(
             who ask at once one trains and the others wait; should that one be killed, the next
             takes its turn. What is not intact is trained again. None: it is trained now.
     """
-    network = _network(int(data.train.labels.max()) + 1).to(device)
+    network = _network(data.shape, int(data.train.labels.max()) + 1).to(device)
     if cache is None:
         _train(network, data, family, steps, device)
         return network.eval()
@@ -63,15 +65,19 @@ def classifier(
     return network.eval()
 
 
-def _network(classes: int) -> nn.Sequential:
+def _network(shape: ImageShape, classes: int) -> nn.Sequential:
+    """Convolutions 5x5 of stride 2 until a side is at most 8 pixels, then two linear layers."""
+    channels, height, width = shape
+    layers: list[nn.Module] = []
     with Streams(SEED).initialising("classifier"):
+        while min(height, width) > 8:
+            after = 16 if not layers else min(2 * channels, 64)
+            layers += [nn.Conv2d(channels, after, 5, stride=2, padding=2), nn.ReLU()]
+            channels, height, width = after, -(-height // 2), -(-width // 2)
         return nn.Sequential(
-            nn.Conv2d(1, 16, 5, stride=2, padding=2),
-            nn.ReLU(),
-            nn.Conv2d(16, 32, 5, stride=2, padding=2),
-            nn.ReLU(),
+            *layers,
             nn.Flatten(),
-            nn.Linear(32 * 7 * 7, 128),
+            nn.Linear(channels * height * width, 128),
             nn.ReLU(),
             nn.Linear(128, classes),
         )
@@ -88,7 +94,7 @@ def _train(
     """Adam on the cross-entropy; the rate rises and falls as the square of half a sine."""
     network.to(memory_format=torch.channels_last)  # faster on a CPU
     streams = Streams(SEED)
-    images = torch.tensor(data.train.images)[:, None].to(device)
+    images = with_channels(data.train.images).to(device)
     labels = torch.tensor(data.train.labels).to(device)
     optimizer = torch.optim.Adam(network.parameters(), fused=True)
     for step in range(steps):
@@ -124,7 +130,7 @@ def _behaviour(family: TransformationFamily, data: Dataset) -> str:
 
     Its options and its code, a third party's too, matter by nothing else.
     """
-    x = torch.tensor(data.train.images[:BATCH])[:, None].float() / 255
+    x = with_channels(data.train.images[:BATCH]).float() / 255
     parameters = family.draw(len(x), Streams(SEED)("classifier/family"))
     digest = hashlib.sha256(family.apply(x, parameters).numpy().tobytes())
     for name, values in sorted(parameters.items()):
@@ -155,7 +161,7 @@ def _load(network: nn.Module, cache: Path, key: str) -> bool:
 
 @torch.no_grad()
 def recognised(network: nn.Module, images: Tensor, labels: Tensor) -> float:
-    """The share of images (N 1 28 28) that `network` gives their label, in [0, 1].
+    """The share of images (N C H W) that `network` gives their label, in [0, 1].
 
     An image that is not finite shows nothing.
     """

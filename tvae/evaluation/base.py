@@ -1,7 +1,7 @@
 """What a metric gets and gives.
 
-Legend: `N` images, `D` latent size, `P` size of T, `S` side of a square image. ``E(x)`` is the
-posterior mean of q_phi, ``G(z)`` the pixel means of the decoder.
+Legend: `N` images, `C` channels, `H`, `W` height and width of an image, `D` latent size, `P` size
+of T. ``E(x)`` is the posterior mean of q_phi, ``G(z)`` the pixel means of the decoder.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from torch import Tensor
 
 from tvae.data import Dataset, Split
 from tvae.data.inputs import as_input
+from tvae.data.records import shape_of
 from tvae.families.base import Parameters, TransformationFamily
 from tvae.models.base import Model, infers_T
 from tvae.registry import Choices
@@ -70,7 +71,7 @@ class Probe:
     """Test images with their views, latents and T, for all metrics that ask what T means.
 
     Attributes:
-        x: N 1 S S in [0, 1].
+        x: N C H W in [0, 1].
         x_1: f(x).
         x_2: f^-1(x), or the second view where f has none.
         parameters: of f, one per image.
@@ -164,7 +165,7 @@ class Context:
 
         Args:
             name: of the images, for an error.
-            images: N 1 S S.
+            images: N C H W.
 
         Raises:
             Exploded: it is not finite: the encoder has diverged, and no number of it means a thing.
@@ -182,10 +183,10 @@ class Context:
         """
         if (label, split) not in self._embeddings:
             images = getattr(self.datasets[label], split).images
-            size = images.shape[-1] if self.protocol == "native" else 28
+            shape = shape_of(images) if self.protocol == "native" else self.model.shape
             count, found = len(images), torch.empty(0, 0)
             for start in range(0, max(1, count), CHUNK):
-                x = as_input(images[start : start + CHUNK], size, self.protocol)
+                x = as_input(images[start : start + CHUNK], shape, self.protocol)
                 part = self.embed(label, x)
                 if not start:  # written in place: parts and whole together would be twice as large
                     found = part.new_empty(count, part.shape[1])
@@ -199,15 +200,15 @@ class Context:
         return torch.randperm(len(self.own), generator=stream)[:n].numpy()
 
     def sample(self, n: int) -> Tensor:
-        """At most `n` held-out images of the own data, chosen by the seed: N 1 S S in [0, 1]."""
-        return as_input(self.own.images[self._chosen(n)], 28, "native").to(self.device)
+        """At most `n` held-out images of the own data, chosen by the seed: N C H W in [0, 1]."""
+        return as_input(self.own.images[self._chosen(n)], self.own.shape).to(self.device)
 
     def parted(self, n: int) -> tuple[Tensor, Tensor]:
         """`sample`, of at most half of the images, and the others, each in a fixed order."""
         count = len(self.own)
         chosen, size = self._chosen(count), min(n, count // 2)
         x, rest = (
-            as_input(self.own.images[part], 28, "native").to(self.device)
+            as_input(self.own.images[part], self.own.shape).to(self.device)
             for part in (chosen[:size], chosen[size:])
         )
         return x, rest
@@ -241,6 +242,8 @@ class Metric(ABC):
         comparable: False for what the clock or the host decides, which no seed repeats.
         uses_family: whether the value depends on the family of transformations other than by the
             model that was trained with it; numbers of another family are then another measurement.
+        uses_likelihood: whether a value is of log p(x|z): nats of unlike likelihoods are unlike
+            measurements.
         embedding_only: whether it asks a model for nothing but E(x), so that it can measure one
             that does not decode.
         embeds: whether it embeds whole data sets, for a forecast of the time and memory it takes.
@@ -251,6 +254,7 @@ class Metric(ABC):
 
     comparable: ClassVar[bool] = True
     uses_family: ClassVar[bool] = True
+    uses_likelihood: ClassVar[bool] = False
     embedding_only: ClassVar[bool] = False
     embeds: ClassVar[bool] = False
     needs: ClassVar[Mapping[str, frozenset[str]]] = {}

@@ -82,10 +82,11 @@ class Cost(Metric):
         if not model.trains:
             return NOT_APPLICABLE
         n = int(context.facts.get("batch_size", 100))
-        x = torch.zeros(n, 1, 28, 28, device=context.device)
-        views = (
-            Views(x, x, family.inverse != "none") if model.uses_views and family.has_views else None
-        )
+        x = torch.zeros(n, *model.shape, device=context.device)
+        views = None
+        if model.uses_views and family.has_views:
+            more = (x,) * (int(context.facts.get("views", 2)) - 2)
+            views = Views(x, x, family.inverse != "none" and not more, more)
         with torch.enable_grad(), FlopCounterMode(display=False) as counter:
             model.objective(x, views, Streams(0))["loss"].backward()
         model.zero_grad(set_to_none=True)

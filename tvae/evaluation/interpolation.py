@@ -34,8 +34,8 @@ def along(model: Transforming, z_1: Tensor, t: Tensor, a: float) -> Tensor:
 class Interpolation(Metric):
     """-log p(x|z') for a z' made from x's views alone, in nats per image: descriptions.
 
-    z_i = E(x_i), x_1 = f(x), x_2 = f^-1(x). Bernoulli likelihood of the grey pixels, summed over
-    pixels, as in ``reconstruction``.
+    z_i = E(x_i), x_1 = f(x), x_2 = f^-1(x). By the model's likelihood, summed over pixels, as in
+    ``reconstruction``.
 
     - ``interpolation/middle``: z' = (z_1 + z_2)/2, for any encoder. The paper's choice, which
       favours the additive form: there (z + T + z - T)/2 = z.
@@ -52,6 +52,7 @@ class Interpolation(Metric):
     Source: paper, Sec. 3, Fig. 4 (there as pictures, of the middle alone).
     """
 
+    uses_likelihood = True
     needs: ClassVar[Mapping[str, frozenset[str]]] = {
         "interpolation/middle": frozenset({"views"}),
         "interpolation/path": frozenset({"views", "inverse", "T"}),

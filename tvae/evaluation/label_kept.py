@@ -88,7 +88,7 @@ class LabelKept(Metric):
         def share(images: Tensor) -> float:
             return recognised(network, images, labels[other])
 
-        own = as_input(context.own.images, 28, "native").to(device)
+        own = as_input(context.own.images, context.own.shape).to(device)
         out = {
             "label_kept/truth": share(family.apply(probe.x[other], probe.parameters)),
             "label_kept/classifier": recognised(

@@ -167,6 +167,7 @@ class Likelihood(Metric):
     which does not name its estimator.
     """
 
+    uses_likelihood = True
     uses_family = False
     choices = (
         "The nats: importance-weighted, {k:,} samples for each of {images:,} test images, on grey "

@@ -32,6 +32,7 @@ class Reconstruction(Metric):
     Source: paper, Eq. 3 and the definition of F below it.
     """
 
+    uses_likelihood = True
     needs: ClassVar[Mapping[str, frozenset[str]]] = {"reconstruction/z": frozenset({"views", "T"})}
 
     def __init__(self, images: int = 1000) -> None:

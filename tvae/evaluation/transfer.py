@@ -47,7 +47,7 @@ def moved(kind: str, model: Model, probe: Probe, z: Tensor) -> Tensor | None:
 
 
 def generated(model: Model, z: Tensor) -> Tensor:
-    """G(z) of any number of latents N D, N 1 28 28."""
+    """G(z) of any number of latents N D, N C H W."""
     return torch.cat([model.generate(part) for part in z.split(500)])
 
 

@@ -1,7 +1,8 @@
-"""Warps: families that move the content of a square image by an affine map of the plane.
+"""Warps: families that move the content of an image by an affine map of the plane.
 
-Coordinates are those of ``grid_sample``: the image spans [-1, 1] in both, x to the right and y
-*down*, the origin at its centre. A positive angle turns the content counter-clockwise as seen.
+The origin is the image's centre, x points to the right and y *down*, and the shorter side is 2
+units long, so a square image spans [-1, 1] in both, as ``grid_sample`` has it, and a rotation turns
+the content of any image without bending it. A positive angle turns it counter-clockwise as seen.
 """
 
 from __future__ import annotations
@@ -31,13 +32,13 @@ class Warp(TransformationFamily):
 
 
 def warp(x: Tensor, source: Tensor) -> Tensor:
-    """Images x (B C H W), each seen through its `source` matrix (B 3 3, see `Warp.source`).
-
-    Raises:
-        ValueError: the images are not square.
-    """
-    if x.shape[2] != x.shape[3]:
-        raise ValueError(f"images must be square to be warped, B C H H; got {tuple(x.shape)}")
+    """Images x (B C H W), each seen through its `source` matrix (B 3 3, see `Warp.source`)."""
+    height, width = x.shape[2:]
+    if height != width:
+        # to the coordinates of grid_sample, whose units are half of each side
+        shorter = min(height, width)
+        units = torch.tensor([width / shorter, height / shorter, 1.0]).to(source)
+        source = source * units / units[:, None]
     grid = functional.affine_grid(source[:, :2].to(x), list(x.shape), align_corners=False)
     seen = functional.grid_sample(x, grid, align_corners=False)
     return seen.clamp_(0, 1)  # bilinear weights may sum to 1 + 1e-7

@@ -44,15 +44,11 @@ class AffNIST(TransformationFamily):
         return {**drawn, **places, "inverted": torch.zeros(n)}
 
     def apply(self, x: Tensor, parameters: Parameters) -> Tensor:
-        """f_x(x), bilinear, in one resampling.
-
-        Raises:
-            ValueError: the images are not square.
-        """
+        """f_x(x), bilinear, in one resampling."""
         numbers = {name: values.double().cpu() for name, values in parameters.items()}
         linear = self.linear(numbers)
         zero, one = (torch.full_like(numbers["angle"], value) for value in (0, 1))
-        shift_x, shift_y = (2 * shift / x.shape[-1] for shift in self.shift(x, numbers))
+        shift_x, shift_y = (2 * shift / min(x.shape[2:]) for shift in self.shift(x, numbers))
         forward = affine((one, zero), (zero, one), shift=(shift_x, shift_y)) @ linear
         inverted = numbers["inverted"].bool()[:, None, None]
         return warp(x, torch.where(inverted, forward, torch.linalg.inv(forward)))
@@ -65,12 +61,8 @@ class AffNIST(TransformationFamily):
         return rotation(parameters["angle"]) @ lean @ affine((scale_x, zero), (zero, scale_y))
 
     def shift(self, x: Tensor, parameters: Parameters) -> tuple[Tensor, Tensor]:
-        """t(x): whole pixels to the right and down, B each, in float64 on the CPU.
-
-        Raises:
-            ValueError: the images are not square.
-        """
-        side = x.shape[-1]
+        """t(x): whole pixels to the right and down, B each, in float64 on the CPU."""
+        side = max(x.shape[2:])
         # no map in RANGES takes a corner further than 1.8 times its distance from the centre
         margin = -(-side // 2)
         canvas = warp(

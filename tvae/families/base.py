@@ -68,6 +68,10 @@ class TransformationFamily(ABC):
         parameters = self.draw(len(x), generator)
         return self.apply(x, parameters), self.apply(x, self.invert(parameters)), parameters
 
+    def several(self, x: Tensor, k: int, generator: torch.Generator) -> list[Tensor]:
+        """x_1, ..., x_k: views of each image by k transformations, each drawn by itself."""
+        return [self.apply(x, self.draw(len(x), generator)) for _ in range(k)]
+
 
 def uniform(n: int, low: float, high: float, generator: torch.Generator) -> Tensor:
     """`n` draws of U(low, high)."""

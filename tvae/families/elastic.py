@@ -1,7 +1,8 @@
 r"""Elastic deformations: the flow of a smooth random velocity field.
 
-Legend: `B` batch, `N` = `grid` control points along an axis, `S` side of the image in pixels, `h` =
-2 / (N + 3) their distance. Coordinates are those of `_warp`: the image spans [-1, 1], y is down.
+Legend: `B` batch, `N` = `grid` control points along an axis, `H`, `W` height and width of the image
+in pixels, `h` = 2 / (N + 3) the distance of control points. The image spans [-1, 1] in both, y is
+down.
 """
 
 from __future__ import annotations
@@ -69,29 +70,28 @@ class Elastic(TransformationFamily):
             for j in range(self.grid)
         }
 
-    def velocity(self, parameters: Parameters, points: Tensor) -> Tensor:
-        """B 2 P P: v at the lattice of all pairs of `points` (P), last axis x; 2 units per side."""
+    def velocity(self, parameters: Parameters, rows: Tensor, columns: Tensor) -> Tensor:
+        """B 2 H W: v at the lattice of `rows` (H) and `columns` (W); 2 units per side."""
         n = range(self.grid)
         names = [f"{axis}_{i}{j}" for axis in "xy" for i in n for j in n]
-        control = 2 * torch.stack([parameters[name] for name in names], dim=1).to(points)
+        control = 2 * torch.stack([parameters[name] for name in names], dim=1).to(rows)
         control = control.view(-1, 2, self.grid, self.grid)
         h = 2 / (self.grid + 3)
-        at = (torch.arange(self.grid).to(points) - (self.grid - 1) / 2) * h
-        weights = cubic_b_spline((points[:, None] - at) / h)
+        at = (torch.arange(self.grid).to(rows) - (self.grid - 1) / 2) * h
+        down, right = (cubic_b_spline((points[:, None] - at) / h) for points in (rows, columns))
         # sums, no product of matrices, whose rounding depends on how many there are
-        along_x = (control[..., None, :] * weights).sum(-1)
-        lattice: Tensor = (along_x[:, :, None] * weights[:, :, None]).sum(3)
+        along_x = (control[..., None, :] * right).sum(-1)
+        lattice: Tensor = (along_x[:, :, None] * down[:, :, None]).sum(3)
         return lattice
 
-    def flow(self, parameters: Parameters, side: int, like: Tensor) -> Tensor:
-        """B 2 S S: exp(v)(p) - p at the centres of `side` pixels, of the type of `like`.
+    def flow(self, parameters: Parameters, lattice: Tensor) -> Tensor:
+        """B 2 H W: exp(v)(p) - p at the points of a lattice, see `pixel_centres`.
 
         Scaling and squaring: exp(v / 2^k) is p + v / 2^k + O(4^-k), and exp(2 w)(p) =
         exp(w)(exp(w)(p)).
         """
-        centres = pixel_centres(side, like)
-        moved: Tensor = self.velocity(parameters, centres) / 2.0**DOUBLINGS
-        lattice = torch.stack(torch.meshgrid(centres, centres, indexing="xy"))
+        columns, rows = lattice[0, 0], lattice[1, :, 0]
+        moved: Tensor = self.velocity(parameters, rows, columns) / 2.0**DOUBLINGS
         for _ in range(DOUBLINGS):
             grid = (lattice + moved).permute(0, 2, 3, 1)
             moved = moved + functional.grid_sample(
@@ -100,16 +100,9 @@ class Elastic(TransformationFamily):
         return moved
 
     def apply(self, x: Tensor, parameters: Parameters) -> Tensor:
-        """f(x), bilinear: content that moved along v is found by following -v.
-
-        Raises:
-            ValueError: the images are not square.
-        """
-        if x.shape[2] != x.shape[3]:
-            raise ValueError(f"images must be square to be warped, B C H H; got {tuple(x.shape)}")
-        centres = pixel_centres(x.shape[3], x)
-        lattice = torch.stack(torch.meshgrid(centres, centres, indexing="xy"))
-        source = lattice + self.flow(self.invert(parameters), x.shape[3], x)
+        """f(x), bilinear: content that moved along v is found by following -v."""
+        lattice = pixel_centres(x)
+        source = lattice + self.flow(self.invert(parameters), lattice)
         seen = functional.grid_sample(x, source.permute(0, 2, 3, 1), align_corners=False)
         return seen.clamp_(0, 1)  # bilinear weights may sum to 1 + 1e-7
 
@@ -118,10 +111,13 @@ class Elastic(TransformationFamily):
         return {name: -values for name, values in parameters.items()}
 
 
-def pixel_centres(side: int, like: Tensor) -> Tensor:
-    """S: where the pixels of an axis are, in [-1, 1], of the type and on the device of `like`."""
-    centres = torch.arange(side, device=like.device, dtype=like.dtype)
-    return (centres + 0.5) * 2 / side - 1
+def pixel_centres(x: Tensor) -> Tensor:
+    """2 H W: x and y of the pixels of images B C H W, in [-1, 1], of their type and device."""
+    rows, columns = (
+        (torch.arange(side, device=x.device, dtype=x.dtype) + 0.5) * 2 / side - 1
+        for side in x.shape[2:]
+    )
+    return torch.stack(torch.meshgrid(columns, rows, indexing="xy"))
 
 
 def cubic_b_spline(t: Tensor) -> Tensor:

@@ -97,20 +97,16 @@ class Perspective(TransformationFamily):
         return forward
 
     def apply(self, x: Tensor, parameters: Parameters) -> Tensor:
-        """f(x), bilinear.
-
-        Raises:
-            ValueError: the images are not square.
-        """
-        if x.shape[2] != x.shape[3]:
-            raise ValueError(f"images must be square to be warped, B C H H; got {tuple(x.shape)}")
+        """f(x), bilinear."""
         forward = self.homography(parameters)
         inverted = parameters["inverted"].bool().cpu()[:, None, None]
         # a point of f(x) to the point of x shown there
         source = torch.where(inverted, forward, torch.linalg.inv(forward)).to(x)
-        side = x.shape[-1]
-        centres = (torch.arange(side, device=x.device, dtype=x.dtype) + 0.5) * 2 / side - 1
-        right, down = torch.meshgrid(centres, centres, indexing="xy")
+        rows, columns = (
+            (torch.arange(side, device=x.device, dtype=x.dtype) + 0.5) * 2 / side - 1
+            for side in x.shape[2:]
+        )
+        right, down = torch.meshgrid(columns, rows, indexing="xy")
         # no product of matrices, whose rounding depends on how many there are
         u, v, w = (
             a * right + b * down + c

@@ -10,6 +10,7 @@ from torch import Tensor
 from tvae import registry
 from tvae.divergences.base import Side
 from tvae.models.base import Model, Parts, Terms, Views, summed, weight_of
+from tvae.shapes import GREY_28, ImageShape
 from tvae.space import Factor, Space
 from tvae.streams import Streams
 
@@ -22,17 +23,20 @@ class Autoencoder(Model):
 
     Args:
         latent_dim: D.
-        views: train on (x, x_1, x_2) of T_VAE's own stream instead of x alone.
+        views: train on x and on the views of T_VAE's own stream instead of x alone.
         prior: the divergence from the standard normal; None: no prior term.
         w_prior: its weight, at least 0, in units of the divergence's default weight.
         prior_views: ask it of the views, too; False: of x alone, as T_VAE does.
         seed: of the initial weights.
+        image_shape: of the images.
+        network: encoder and decoder.
+        likelihood: p(x|z).
 
     Source: Kingma and Welling 2013; paper, Sec. 3 (VAE+).
     """
 
     space: ClassVar[Space] = {"w_prior": Factor(0.1, 10.0)}
-    parts: ClassVar[Parts] = {"prior": registry.divergences}
+    parts: ClassVar[Parts] = {**Model.parts, "prior": registry.divergences}
 
     def __init__(
         self,
@@ -42,8 +46,11 @@ class Autoencoder(Model):
         w_prior: float = 1.0,
         prior_views: bool = True,
         seed: int = 0,
+        image_shape: ImageShape = GREY_28,
+        network: registry.Reference = "paper",
+        likelihood: registry.Reference = "bernoulli",
     ) -> None:
-        super().__init__(latent_dim, seed)
+        super().__init__(latent_dim, seed, image_shape, network, likelihood)
         self.uses_views, self.prior_views = views, prior_views
         self.prior = None if prior is None else registry.divergences.build(prior)
         self.w_prior = weight_of("w_prior", w_prior, self.prior, latent_dim)
@@ -56,7 +63,7 @@ class Autoencoder(Model):
 
     def objective(self, x: Tensor, views: Views | None, streams: Streams) -> Terms:
         """The loss of one batch; see the class."""
-        images = [x, views.x_1, views.x_2] if self.uses_views and views is not None else [x]
+        images = [x, *views.images] if self.uses_views and views is not None else [x]
         posteriors = self.posteriors(images, streams)
         terms = {
             "reconstruction": torch.stack(

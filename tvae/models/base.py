@@ -1,23 +1,25 @@
 """What every compared model shares: encoder, decoder, and the way to embed images.
 
-Legend: `B` batch, `D` latent size, `P` size of T, `S` side of a square image.
+Legend: `B` batch, `D` latent size, `P` size of T; `C` channels, `H`, `W` height and width of an
+image.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeGuard
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from tvae import registry
 from tvae.divergences.base import Divergence, Side
-from tvae.networks import Decoder, Encoder
+from tvae.likelihoods.base import Likelihood
+from tvae.networks.base import Network
+from tvae.shapes import GREY_28, ImageShape
 from tvae.space import Space
 from tvae.streams import Streams
 
@@ -34,24 +36,21 @@ class Views:
     """What a transformation f made of the images x of a batch.
 
     Attributes:
-        x_1: f(x), B 1 S S.
-        x_2: f^-1(x), B 1 S S, or another transformation's view.
-        invertible: whether x_2 may be treated as f^-1(x).
+        x_1: f(x), B C H W.
+        x_2: f^-1(x), B C H W, or another transformation's view.
+        invertible: whether x_2 may be treated as f^-1(x); of more than two views none is.
+        more: x_3, ..., x_K: views by other transformations.
     """
 
     x_1: Tensor
     x_2: Tensor
     invertible: bool = True
+    more: tuple[Tensor, ...] = ()
 
-
-def bernoulli_nll(logits: Tensor, x: Tensor) -> Tensor:
-    """-log p(x|z): sum over pixels, B values in nats; `logits` and `x` are B 1 S S.
-
-    Grey pixels in [0, 1] enter the Bernoulli likelihood as they are (paper, Appendix B: "binary
-    cross-entropy").
-    """
-    nll = functional.binary_cross_entropy_with_logits(logits, x, reduction="none")
-    return nll.flatten(1).sum(1)
+    @property
+    def images(self) -> tuple[Tensor, ...]:
+        """All K of them."""
+        return (self.x_1, self.x_2, *self.more)
 
 
 def summed(terms: Terms) -> Terms:
@@ -72,17 +71,20 @@ def weight_of(
     return given * (1.0 if divergence is None else divergence.default_weight(latent_dim))
 
 
-def checked(images: np.ndarray[Any, Any] | Tensor) -> Tensor:
-    """Images N S S or N 1 S S as N 1 S S, bytes in 0..255 or floats in [0, 1]; S is 28 or 40.
+def checked(images: np.ndarray[Any, Any] | Tensor, shapes: Sequence[ImageShape]) -> Tensor:
+    """Grey images N H W, or N C H W, as N C H W: bytes in 0..255 or floats in [0, 1].
 
     Raises:
-        ValueError: images of another shape, type or range.
+        ValueError: images of none of the `shapes`, or of another type or range.
     """
     x = torch.as_tensor(images)
     if x.ndim == 3:
         x = x.unsqueeze(1)
-    if x.ndim != 4 or x.shape[1] != 1 or x.shape[2] != x.shape[3] or x.shape[2] not in (28, 40):
-        raise ValueError(f"images must be N S S or N 1 S S with S = 28 or 40, got {tuple(x.shape)}")
+    if x.ndim != 4 or tuple(x.shape[1:]) not in shapes:
+        known = " or ".join(
+            f"N {' '.join(map(str, shape[shape.channels == 1 :]))}" for shape in shapes
+        )
+        raise ValueError(f"images must be {known}, got {tuple(x.shape)}")
     if x.dtype != torch.uint8 and not x.is_floating_point():
         raise ValueError(f"images must be bytes or floats, got {x.dtype}")
     if x.is_floating_point() and len(x) and not (x.min() >= 0 and x.max() <= 1):
@@ -97,6 +99,12 @@ class Model(nn.Module, ABC):
         latent_dim: D, at least 1.
         seed: of the initial weights; layers of one name and shape are equal for one seed,
             whatever model they are in.
+        image_shape: of the images.
+        network: encoder and decoder.
+        likelihood: p(x|z).
+
+    Raises:
+        ValueError: D is below 1, an unknown plugin or option, or a network for other images.
 
     Attributes:
         has_T: whether there is a latent transformation T; see `Transforming`.
@@ -118,23 +126,35 @@ class Model(nn.Module, ABC):
     seeded: ClassVar[bool] = True
     generates: ClassVar[bool] = True
     space: ClassVar[Space] = {}
-    parts: ClassVar[Parts] = {}
-    choices: ClassVar[registry.Choices] = (
-        "The paddings of encoder and decoder, and the decoder's first convolution as 1x1 "
-        "(Appendix B gives filters and strides only).",
-    )
+    parts: ClassVar[Parts] = {"network": registry.networks, "likelihood": registry.likelihoods}
+    choices: ClassVar[registry.Choices] = ()
     uses_views: bool = True
 
-    def __init__(self, latent_dim: int, seed: int) -> None:
+    def __init__(
+        self,
+        latent_dim: int,
+        seed: int,
+        image_shape: ImageShape = GREY_28,
+        network: registry.Reference = "paper",
+        likelihood: registry.Reference = "bernoulli",
+    ) -> None:
         super().__init__()
         if latent_dim < 1:
             raise ValueError(f"latent_dim must be at least 1, got {latent_dim}")
-        self.latent_dim = latent_dim
+        shape = image_shape
+        self.latent_dim, self.shape = latent_dim, shape
         self.streams = Streams(seed)
+        self.network: Network = registry.networks.build(network)
+        if refused := self.network.refuses(shape):
+            known = ", ".join(registry.networks.names())
+            raise ValueError(f"network {refused}; name one that can (there are {known})")
         with self.streams.initialising("encoder"):
-            self.encoder = Encoder(latent_dim)
+            self.encoder = self.network.encoder(shape, latent_dim)
+        with self.streams.initialising("likelihood"):
+            self.likelihood: Likelihood = registry.likelihoods.build(likelihood)
         with self.streams.initialising("decoder"):
-            self.decoder = Decoder(latent_dim)
+            outputs = self.likelihood.outputs * shape.channels
+            self.decoder = self.network.decoder(shape, latent_dim, outputs)
 
     @property
     def weights(self) -> dict[str, float]:
@@ -160,7 +180,7 @@ class Model(nn.Module, ABC):
         """What a model that is not trained takes from the training images: here nothing.
 
         Args:
-            images: N S S or N 1 S S; bytes in 0..255 or floats in [0, 1].
+            images: grey N H W or N C H W; bytes in 0..255 or floats in [0, 1].
         """
 
     @abstractmethod
@@ -168,7 +188,7 @@ class Model(nn.Module, ABC):
         """The loss of one batch, term by term.
 
         Args:
-            x: B 1 28 28 in [0, 1].
+            x: B C H W in [0, 1].
             views: the transformed views; None where there are none.
             streams: where the noise comes from.
         """
@@ -193,30 +213,31 @@ class Model(nn.Module, ABC):
         return [-part.mean() for part in log_likelihood.chunk(len(images))]
 
     def log_likelihood(self, z: Tensor, x: Tensor) -> Tensor:
-        """The likelihood log p(x|z), sum over pixels: z of B D, x of B 1 28 28, to B nats."""
-        return -bernoulli_nll(self.decoder(z), x)
+        """The likelihood log p(x|z), sum over pixels: z of B D, x of B C H W, to B nats."""
+        return -self.likelihood.nll(self.decoder(z), x)
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """(mean, logvar) of q_phi(z|x), each B D, of images B 1 S S in [0, 1]."""
+        """(mean, logvar) of q_phi(z|x), each B D, of images B C H W in [0, 1]."""
         moments: tuple[Tensor, Tensor] = self.encoder(x)
         return moments
 
     def generate(self, z: Tensor) -> Tensor:
-        """G(z): pixel means in [0, 1], B 1 28 28, of latents B D."""
-        return torch.sigmoid(self.decoder(z))
+        """G(z): pixel means in [0, 1], B C H W, of latents B D."""
+        return self.likelihood.mean(self.decoder(z))
 
     @torch.no_grad()
     def embed(self, images: np.ndarray[Any, Any] | Tensor, batch_size: int = 1000) -> Tensor:
         """E(x): posterior means on the CPU, N D.
 
         Args:
-            images: N S S or N 1 S S; bytes in 0..255 or floats in [0, 1]; S is 28 or 40.
+            images: grey N H W or N C H W; bytes in 0..255 or floats in [0, 1]; of the model's
+                shape, or another that its network reads.
             batch_size: images encoded at once; does not change the result beyond rounding.
 
         Raises:
             ValueError: images of another shape, type or range.
         """
-        x = checked(images)
+        x = checked(images, self.network.reads(self.shape))
         weight = next(self.parameters())
         if not len(x):
             return torch.empty(0, self.latent_dim, dtype=weight.dtype)
@@ -234,18 +255,24 @@ class Transforming(Model):
 
     Attributes:
         r: the form, a `tvae.latent_transforms.LatentTransform`.
+        draws_T: whether the objective ties T to a prior that `draw_T` draws from.
     """
 
     has_T = True
+    draws_T: bool = False
     r: Any
 
     @abstractmethod
-    def infer_T(self, z_1: Tensor, z_2: Tensor) -> Tensor:
-        """T, B P, of the latents of two views, each B D."""
+    def infer_T(self, z_1: Tensor, *others: Tensor) -> Tensor:
+        """T, B P, of the latents of a view and of the others, at least one, each B D."""
+
+    def draw_T(self, n: int, generator: torch.Generator) -> Tensor:
+        """T from its prior pi(T), n P, on the CPU: here the standard normal."""
+        return torch.randn(n, self.r.parameter_size, generator=generator)
 
     @abstractmethod
-    def infer_z(self, z_1: Tensor, z_2: Tensor) -> tuple[Tensor, Tensor]:
-        """(mean, logvar) of q(z|z_1, z_2), each B D."""
+    def infer_z(self, z_1: Tensor, *others: Tensor) -> tuple[Tensor, Tensor]:
+        """(mean, logvar) of q(z|z_1, ..., z_K), each B D."""
 
 
 def infers_T(model: Model) -> TypeGuard[Transforming]:
@@ -253,14 +280,22 @@ def infers_T(model: Model) -> TypeGuard[Transforming]:
     return model.has_T
 
 
-def build(config: registry.Reference, seed: int = 0) -> Model:
+def build(config: registry.Reference, seed: int = 0, shape: ImageShape = GREY_28) -> Model:
     """A new model from its configuration: ``{"name": ..., option: value, ...}``.
+
+    Args:
+        config: without what the trial and its data decide, which follows.
+        seed: of the initial weights.
+        shape: of the images.
 
     Raises:
         ValueError: an unknown model, option or plugin, or a value one of them refuses.
     """
     name, options = registry.split("model", config)
-    model: Model = registry.models.make(name, seed=seed, **options)
+    given = {"seed": seed, "image_shape": shape}
+    if shape == GREY_28 and "image_shape" not in registry.options_of(registry.models.get(name)):
+        del given["image_shape"]  # a model of such images alone
+    model: Model = registry.models.make(name, **given, **options)
     return model
 
 

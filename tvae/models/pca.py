@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from tvae.models.base import Model, Terms, Views, checked
+from tvae.models.base import Model, Parts, Terms, Views, checked
+from tvae.shapes import GREY_28, ImageShape
 from tvae.streams import Streams
-
-SIDE = 28
-"""Height and width of the images that models are trained on."""
 
 
 class PCA(Model):
@@ -22,8 +20,9 @@ class PCA(Model):
     nothing. Until `fit` has seen images it keeps the first D pixels.
 
     Args:
-        latent_dim: D, 1 to 784.
+        latent_dim: D, 1 to the number of pixels, of all channels.
         seed: decides nothing.
+        image_shape: of the images.
 
     Raises:
         ValueError: D is out of that.
@@ -36,17 +35,19 @@ class PCA(Model):
     seeded = False
     generates = False
     uses_views = False
+    parts: ClassVar[Parts] = {}
     choices = ()
     mean: Tensor
     components: Tensor
 
-    def __init__(self, latent_dim: int, seed: int = 0) -> None:
+    def __init__(self, latent_dim: int, seed: int = 0, image_shape: ImageShape = GREY_28) -> None:
         nn.Module.__init__(self)  # no encoder, no decoder
-        if not 1 <= latent_dim <= SIDE**2:
-            raise ValueError(f"latent_dim must be 1 to {SIDE**2}, got {latent_dim}")
-        self.latent_dim = latent_dim
-        self.register_buffer("mean", torch.zeros(SIDE**2))
-        self.register_buffer("components", torch.eye(SIDE**2)[:latent_dim])
+        numbers = image_shape.numbers
+        if not 1 <= latent_dim <= numbers:
+            raise ValueError(f"latent_dim must be 1 to {numbers}, got {latent_dim}")
+        self.latent_dim, self.shape = latent_dim, image_shape
+        self.register_buffer("mean", torch.zeros(numbers))
+        self.register_buffer("components", torch.eye(numbers)[:latent_dim])
 
     def fit(self, images: np.ndarray[Any, Any] | Tensor) -> None:
         """See `Model.fit`; the components of all of the images, from their covariance.
@@ -56,7 +57,7 @@ class PCA(Model):
         """
         from sklearn.decomposition import PCA as Fitted
 
-        x = checked(images).flatten(1)
+        x = checked(images, [self.shape]).flatten(1)
         if len(x) < self.latent_dim:
             raise ValueError(f"{self.latent_dim} components need as many images, got {len(x)}")
         values = x.double().numpy() / (255 if x.dtype == torch.uint8 else 1)
@@ -70,9 +71,7 @@ class PCA(Model):
         Raises:
             ValueError: images of another shape, type or range.
         """
-        x = checked(images)
-        if x.shape[-1] != SIDE:
-            raise ValueError(f"the components are of {SIDE} x {SIDE} pixels, got {x.shape[-1]}")
+        x = checked(images, [self.shape])
         scale = 255 if x.dtype == torch.uint8 else 1
         pixels = x.flatten(1).to(self.mean) / scale
         return ((pixels - self.mean) @ self.components.T).cpu()

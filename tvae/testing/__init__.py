@@ -14,7 +14,16 @@ Every law is measured, in float64 unless its name says otherwise, and recorded a
 
 import pytest
 
-_CONTRACTS = ("latent_transforms", "divergences", "families", "models", "metrics", "datasets")
+_CONTRACTS = (
+    "latent_transforms",
+    "divergences",
+    "families",
+    "networks",
+    "likelihoods",
+    "models",
+    "metrics",
+    "datasets",
+)
 for _module in ("contract", *_CONTRACTS):
     pytest.register_assert_rewrite(f"{__name__}.{_module}")
 
@@ -23,8 +32,10 @@ from tvae.testing.datasets import DatasetContract  # noqa: E402
 from tvae.testing.divergences import DivergenceContract  # noqa: E402
 from tvae.testing.families import FamilyContract, real_images, smooth_images  # noqa: E402
 from tvae.testing.latent_transforms import LatentTransformContract  # noqa: E402
+from tvae.testing.likelihoods import LikelihoodContract  # noqa: E402
 from tvae.testing.metrics import MetricContract  # noqa: E402
 from tvae.testing.models import ModelContract  # noqa: E402
+from tvae.testing.networks import NetworkContract  # noqa: E402
 
 __all__ = [
     "Contract",
@@ -33,8 +44,10 @@ __all__ = [
     "FamilyContract",
     "LatentTransformContract",
     "Law",
+    "LikelihoodContract",
     "MetricContract",
     "ModelContract",
+    "NetworkContract",
     "real_images",
     "smooth_images",
 ]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import inspect
+import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import pytest
 import torch
 
-from tvae.registry import Registry, options_of
+from tvae.registry import Registry, defaults_of, options_of
 from tvae.space import Choice, Factor, Float, Int
 
 PROPERTY = "law"
@@ -116,6 +117,13 @@ def label(options: Mapping[str, Any]) -> str:
         for name, value in options.items()
     )
     return ",".join(words) or "default"
+
+
+def json_data(owner: type[Any], options: Mapping[str, Any]) -> None:
+    """Assert that `options` and the defaults of the others come back from JSON as they went."""
+    for name, value in {**defaults_of(owner), **options}.items():
+        plain = list(value) if isinstance(value, tuple) else value
+        assert json.loads(json.dumps(plain)) == plain, f"{name}={value!r} is no plain data"
 
 
 def devices() -> list[torch.device]:

@@ -39,13 +39,13 @@ class DatasetContract:
             assert set(digest) <= set("0123456789abcdef"), f"{what}: {digest!r} is no SHA-256"
 
     def test_sizes_and_types_are_those_that_it_says(self) -> None:
-        """Square grey images of uint8, labels of int64, every split as large as announced."""
+        """Images of uint8 and of its shape, labels of int64, every split as large as announced."""
         source = self.source()
         found = source.load(self.root)
         splits = (found.train, found.validation, found.test)
         assert tuple(map(len, splits)) == source.sizes
         for split in splits:
-            assert split.images.shape[1:] == (source.pixels, source.pixels)
+            assert split.shape == source.shape
             assert split.labels.dtype == np.int64
             assert split.labels.ndim == 1, "labels are classes, one number per image"
             assert split.labels.min() >= 0

@@ -122,7 +122,7 @@ class FamilyContract(Contract):
         assert equal(family.invert(family.invert(drawn)), drawn)
 
     def test_images_keep_shape_type_and_range(self, family: TransformationFamily) -> None:
-        """And the input is left alone; black, white, double and coloured images, too."""
+        """And the input is left alone; black, white, double, coloured, oblong and small, too."""
         real = real_images()
         for images in (
             real,
@@ -130,6 +130,8 @@ class FamilyContract(Contract):
             torch.zeros_like(real),
             real.double(),
             real.expand(-1, 3, -1, -1),
+            real[:, :, 4:],  # not square
+            real[:20, :, 10:18, 10:18],  # as small as may be
         ):
             before = images.clone()
             x_1, x_2, _ = family.views(images, generator(1))

@@ -146,7 +146,7 @@ EDITS = {
         "# sic\n        if not torch.isfinite",
     ),
     "a docstring": ("tvae/trainer.py", '"""The one training loop.', '"""The only training loop.'),
-    "a choice's words": ("tvae/models/base.py", "The paddings of", "The padding of"),
+    "a choice's words": ("tvae/networks/paper.py", "The paddings of", "The padding of"),
     "the report": ("reports/statistics/verdicts.py", "import", "import abc\nimport"),
     "the harness": ("bench/watch/display.py", "import time", "import time, abc"),
 }

@@ -61,6 +61,6 @@ def test_setups_are_no_part_of_what_is_written_down(given):
 
 def test_the_parts_of_a_model_in_its_own_order(given):
     found = [part.option for part in parts(given.setups["additive"].config["model"])]
-    assert found == ["latent_transform", "coherence", "prior"]
+    assert found == ["network", "likelihood", "latent_transform", "coherence", "prior"]
     assert [p.option for p in parts({"name": "tvae", "prior": "kl", "coherence": 3})] == ["prior"]
     assert not list(parts({"name": "no_such_model", "prior": "kl"}))

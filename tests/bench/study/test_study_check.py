@@ -210,7 +210,8 @@ WRONG = [
     ("arms.additive.data=x", 'arms.additive.data: must be a mapping of names to values, got "x"'),
     (
         "arms.additive.data.train=affnist",
-        "arms.additive.data.train: its images have 40 pixels a side, the models take 28",
+        "arms.additive.model: network takes grey images of 28 x 28 alone, got 40 x 40; name one "
+        "that can (there are conv, mlp, paper, resnet)",
     ),
     ("steps", "steps: is not of the form key=value"),
     ("=3", "=3: is not of the form key=value"),

@@ -52,7 +52,7 @@ def test_what_was_changed_is_what_the_page_says(study):
         "Rotations of up to 33 degrees, crops of at least 0.61 of a side",
         "Adam at 0.0123, all the time, after 7 steps of an even rise, on batches of 64",
         "q_psi and h_xi, learn at 0.00615",
-        "40-pixel images of affnist cut to their middle",
+        "the images of affnist, 40 x 40, cut to their middle",
         "AffNIST is generated from 12,000 of MNIST's digits",
     ):
         assert said in chosen, said

@@ -53,7 +53,7 @@ def test_embedded_sets_need_nothing(name, monkeypatch, tmp_path):
     found = data.load(name)
     sizes = tuple(len(split) for split in (found.train, found.validation, found.test))
     assert sizes == source.sizes
-    assert found.train.images.shape[1:] == (source.pixels, source.pixels)
+    assert found.shape == source.shape
     assert found.name == name
     assert data.available(name)
     assert data.fetch(name) == source.locate(None)
@@ -63,7 +63,7 @@ def test_embedded_sets_need_nothing(name, monkeypatch, tmp_path):
 class Noise(data.Source):
     """A data set of another package."""
 
-    summary, sizes, pixels = "noise", (2, 1, 1), 8
+    summary, sizes, shape = "noise", (2, 1, 1), data.ImageShape(1, 8, 8)
 
     def locate(self, root):
         return root
@@ -112,7 +112,7 @@ def test_splits_and_digests():
         data.Split(images, labels[:2])
     with pytest.raises(ValueError, match=r"parameters\.angle has 4 entries"):
         data.Split(images, labels, {"angle": np.zeros(4)})
-    with pytest.raises(ValueError, match="N H W of uint8"):
+    with pytest.raises(ValueError, match=r"N H W \(grey\) or N C H W of uint8"):
         data.Split(images.astype(float), labels)
     with pytest.raises(ValueError, match=r"of one-hot labels take argmax\(1\)"):
         data.Split(images, np.eye(len(images), dtype=np.int64))
@@ -129,8 +129,10 @@ def test_splits_and_digests():
         data.Split(images, labels, {"angle": np.zeros(3)}),
         data.Split(images, labels, source=np.zeros(3, int)),
     ]
-    digests = {data.Dataset.of("a", s, split, split).digest for s in [split, *others]}
+    digests = {data.Dataset.of("a", s, s, s).digest for s in [split, *others]}
     assert len(digests) == 6
+    with pytest.raises(ValueError, match=r"a has images of . x . and of . x ."):
+        data.Dataset.of("a", split, split, others[1])
     strided = data.Split(np.zeros((3, 2, 4), np.uint8)[:, :, ::2], labels)
     assert data.Dataset.of("b", strided, split, split).digest in digests
 

@@ -26,6 +26,7 @@ SETTINGS = {
     "label_efficiency": {"draws": 3},
     "label_kept": {"images": 200, "steps": 60},
     "likelihood": {"k": 20, "images": 100},
+    "drawn": {"images": 60, "steps": 5},
 }
 CHANCE = {
     "mrr": sum(1 / i for i in range(1, K + 1)) / K,
@@ -33,6 +34,7 @@ CHANCE = {
     "skill": 0.0,
     "gain": 0.0,
     "composition": 0.0,
+    "drawn": 0.0,
     "r2": 0.0,
     "fit_set": 1 / CLASSES,
     "knn": 1 / CLASSES,

@@ -10,6 +10,7 @@ from tvae.data import Dataset, Split
 from tvae.data.inputs import as_input
 from tvae.evaluation.base import Context, Exploded
 from tvae.families.rotation import Rotation
+from tvae.shapes import GREY_28, ImageShape
 
 
 @pytest.fixture
@@ -101,7 +102,7 @@ def test_larger_images_enter_by_the_protocol(context, noisy_data, protocol):
     images, labels = rng.integers(0, 256, (5, 40, 40), dtype=np.uint8), np.zeros(5, np.int64)
     large = Dataset.of("large", *[Split(images, labels)] * 3)
     shared = context(datasets={"noise": noisy_data, "large": large}, protocol=protocol)
-    size = 40 if protocol == "native" else 28
+    size = ImageShape(1, 40, 40) if protocol == "native" else GREY_28
     expected = shared.model.embed(as_input(large.test.images, size, protocol))
     np.testing.assert_allclose(shared.embeddings("large", "test"), expected, rtol=1e-6)
 

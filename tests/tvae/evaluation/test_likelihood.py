@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from tvae.evaluation import likelihood
 from tvae.evaluation.base import Context
 from tvae.evaluation.likelihood import BLOCK, Groups, Likelihood, log_weights
+from tvae.likelihoods.bernoulli import Bernoulli
 from tvae.models.base import Model
 from tvae.registry import families
 from tvae.streams import Streams
@@ -114,6 +115,7 @@ class SmallVAE(Model):
             hidden, pixels = nn.Linear(latent_dim, 16), nn.Linear(16, PIXELS)
         nn.init.normal_(pixels.weight, std=0.1, generator=torch.Generator().manual_seed(0))
         self.decoder = nn.Sequential(hidden, nn.Tanh(), pixels, nn.Unflatten(1, (1, 28, 28)))
+        self.likelihood = Bernoulli()
         self.double()
 
     def objective(self, x, views, streams):

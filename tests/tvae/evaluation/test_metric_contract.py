@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from tvae.evaluation.base import Context, at_least
-from tvae.registry import families, latent_transforms, metrics
+from tvae.registry import families, latent_transforms, likelihoods, metrics
 
 SMALL = {
     "act": {"images": 10, "fit": 20},
@@ -74,7 +74,7 @@ def test_what_is_announced_is_measured(name, arm, family, context):
 
 
 T_ONLY = ("act/", "act_inverse/", "act_pixels/", "act_shuffled/", "act_own/", "transfer/", "T/r2",
-          "T/spread", "algebra/", "coherence/", "reconstruction/z", "equivariance",
+          "T/spread", "algebra/", "coherence/", "drawn/", "reconstruction/z", "equivariance",
           "interpolation/path")  # fmt: skip
 VIEWS_ONLY = (
     "act",
@@ -150,6 +150,17 @@ def test_which_metrics_do_not_use_the_family():
         "likelihood",
         "linear_probe",
     ]
+
+
+@pytest.mark.parametrize("name", sorted({*metrics.names()} - {"cost"}))
+def test_what_is_said_not_to_use_the_likelihood_does_not(name, context, monkeypatch):
+    """Two models of the same E and the same G, whose likelihoods are of unlike things."""
+    shared = context("matrix")
+    first = values(name, shared)
+    monkeypatch.setattr(shared.model, "likelihood", likelihoods.make("gaussian", scale=0.3))
+    other = values(name, context("matrix", model=shared.model))
+    assert other.keys() == first.keys()
+    assert (other != first) == metrics.get(name).uses_likelihood
 
 
 def test_decodes_are_counted():

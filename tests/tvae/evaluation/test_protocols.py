@@ -18,8 +18,9 @@ from tvae.evaluation.knn import KNN
 from tvae.evaluation.label_efficiency import LabelEfficiency
 from tvae.evaluation.linear_probe import LinearProbe
 from tvae.families.rotation import Rotation
+from tvae.shapes import GREY_28, ImageShape
 
-SIZES = {"resize": 28, "centre_crop": 28, "native": 40}
+SIZES = {"resize": GREY_28, "centre_crop": GREY_28, "native": ImageShape(1, 40, 40)}
 
 
 def large(seed: int, n: int) -> Split:

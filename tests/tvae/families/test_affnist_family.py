@@ -142,8 +142,3 @@ def test_draws_the_ranges_of_the_data_set():
         assert high - margin < drawn[name].max() <= high
     targets = AffNIST().targets(drawn)
     assert set(targets) == {*RANGES, "angle_sin", "angle_cos", "place_x", "place_y"} - {"angle"}
-
-
-def test_an_image_that_is_not_square_is_refused():
-    with pytest.raises(ValueError, match="square"):
-        AffNIST().apply(torch.zeros(1, 1, 4, 5), still(1))

@@ -31,6 +31,7 @@ SPECIFIED = {
     "elastic": "exact",
     "affnist": "assumed",
     "erase": "none",
+    "composed": "none",
 }
 RANGES = {
     "translation": {"x": (-0.15, 0.15), "y": (-0.15, 0.15)},

@@ -117,9 +117,3 @@ def test_draws_the_stated_range_and_targets_are_the_shifts():
 def test_a_bad_option_is_refused(max_shift):
     with pytest.raises(ValueError, match="max_shift of perspective"):
         Perspective(max_shift)
-
-
-def test_an_image_that_is_not_square_is_refused():
-    family = Perspective()
-    with pytest.raises(ValueError, match="square"):
-        family.apply(torch.zeros(1, 1, 4, 5), family.draw(1, generator()))

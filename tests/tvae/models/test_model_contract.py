@@ -11,12 +11,15 @@ from tvae.registry import models
 from tvae.testing import ModelContract
 
 PARTS = {"latent_transform": "additive", "coherence": "mmd_joint", "prior": "mmd", "hidden": 8}
+OTHER = {"network": {"name": "mlp", "hidden": 20}, "likelihood": "discretised_logistic"}
 OPTIONS = {
     "autoencoder": (
         {},
         {"prior": "kl"},
         {"prior": "mmd", "views": True},
         {"prior": "kl", "views": True, "prior_views": False},
+        OTHER,
+        {"likelihood": {"name": "gaussian", "learned": True}},
     ),
     "tvae": (
         PARTS,
@@ -24,6 +27,7 @@ OPTIONS = {
         {**PARTS, "latent_transform": "mlp", "view_reconstruction": True},
         {**PARTS, "latent_transform": "matrix", "T_dim": 2},
         {**PARTS, "latent_transform": "coupling", "T_dim": 3},
+        {**PARTS, **OTHER},
     ),
 }
 
@@ -39,8 +43,9 @@ def test_the_specified_models_are_found():
 
 def test_parts_are_declared():
     """What a training key must know the source of."""
-    assert list(models.get("tvae").parts) == ["latent_transform", "coherence", "prior"]
-    assert list(models.get("autoencoder").parts) == ["prior"]
+    shared = ["network", "likelihood"]
+    assert list(models.get("tvae").parts) == [*shared, "latent_transform", "coherence", "prior"]
+    assert list(models.get("autoencoder").parts) == [*shared, "prior"]
     assert not models.get("pixels").parts
 
 

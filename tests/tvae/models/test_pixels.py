@@ -30,7 +30,7 @@ def test_the_embedding_is_the_image():
     assert torch.equal(model.embed(floats), floats.flatten(1))
     assert model.embed(np.zeros((2, 40, 40), np.uint8)).shape == (2, 1600)
     assert model.embed(images[:0]).shape == (0, 784)
-    with pytest.raises(ValueError, match="N S S or N 1 S S"):
+    with pytest.raises(ValueError, match=r"N 28 28, got \(28, 28\)"):
         model.embed(images[0])
 
 
