@@ -55,9 +55,9 @@ class Official(Source):
     layouts: ClassVar[tuple[tuple[str, ...], ...]]
     held: ClassVar[int]
 
-    @abstractmethod
     def known(self, official: Any) -> dict[str, tuple[str, list[str]]]:
-        """File -> its MD5 and where it is published, as torchvision's class has it."""
+        """File -> its MD5 and where it is published, from torchvision's class: most list splits."""
+        return {file: (md5, [url]) for url, file, md5 in official.split_list.values()}
 
     @abstractmethod
     def read(self, files: Mapping[str, Path]) -> tuple[Split, Split]:
@@ -284,10 +284,6 @@ class USPS(Official):
     layouts = (("usps.bz2", "usps.t.bz2"),)
     held = 1_291
 
-    def known(self, official: Any) -> dict[str, tuple[str, list[str]]]:
-        """File -> its MD5 and where it is published."""
-        return {file: (md5, [url]) for url, file, md5 in official.split_list.values()}
-
     def read(self, files: Mapping[str, Path]) -> tuple[Split, Split]:
         """The official images, by torchvision's reader."""
         from torchvision import datasets
@@ -393,10 +389,6 @@ class SVHN(Official):
     folders = ("SVHN",)
     layouts = (("train_32x32.mat", "test_32x32.mat"),)
     held = 7_257
-
-    def known(self, official: Any) -> dict[str, tuple[str, list[str]]]:
-        """File -> its MD5 and where it is published."""
-        return {file: (md5, [url]) for url, file, md5 in official.split_list.values()}
 
     def read(self, files: Mapping[str, Path]) -> tuple[Split, Split]:
         """The official images, by torchvision's reader."""
