@@ -93,19 +93,24 @@ class Session:
             Interrupted: somebody asked it to stop; what has ended is collected.
             OSError: the disk is full; what has ended is kept.
         """
+        from bench.execute import make
         from bench.plan import machine
 
         again = ("failed", "diverged") if self.execution.retry == "failed" else ()
-        self.progress = Progress(self.study, machine.look(self.study), self.store, again)
+        world = machine.look(self.study, make.devices(self.study, self.execution))
+        self.progress = Progress(self.study, world, self.store, again)
         answer.check_looks(self.progress)
         if self.execution.dry_run:
             from bench.watch.dry_run import show
 
-            show(self.study, self.execution, self.progress, self.console)
+            room = make.executor(self.study, self.execution, world).room
+            show(self.study, self.progress, room, self.console)
             return 0
         check_writable(self.store.path)
         with owned(self.store.path):
-            return self._run()
+            self.executor = make.executor(self.study, self.execution, world)
+            with closing(self.executor):
+                return self._run()
 
     def _run(self) -> int:
         from bench.execute.interrupts import Interrupted
@@ -145,19 +150,14 @@ class Session:
     def _execute(self, todo: list[Trial]) -> bool:
         """Run trials, and tell who wants to know; returns whether time left some of them out."""
         from bench.execute.base import Finished, Recorded
-        from bench.execute.local import LocalExecutor
-        from bench.plan.machine import count_workers
 
         stage = todo[0].stage
         metric = tuning_metric(self.study) if stage == "tune" else self.study.primary.metric
         if stage == "tune":
             waiting = sum(search.left for search in self.progress.searches)
             self.console.print(f"tuning: {len(todo)} trials now, {waiting} candidates to settle")
-        workers = self.execution.workers or count_workers(self.study, self.progress.world)
-        hours = self.execution.trial_hours
-        executor = LocalExecutor(min(workers, len(todo)), None if hours is None else hours * 3600)
         self.dropped, self.too_long = set(), []
-        events = executor.run(self._jobs(todo))
+        events = self.executor.run(self._jobs(todo))
         # an interrupt may come at any point
         with closing(events), self._watching(todo, metric):
             for event in events:
@@ -166,14 +166,14 @@ class Session:
                     self.progress.recorded(event.trial, event.record)
                     for trial in self.progress.given_up(event.trial):
                         self.dropped.add(trial.training_key)
-                        executor.cancel(trial)
+                        self.executor.cancel(trial)
                 elif isinstance(event, Finished):
                     self._finished(Ending(event.trial, event.result))
                     self._say_looks()
                     needless = self.progress.needless
                     for trial in todo:
                         if trial.seed in needless:
-                            executor.cancel(trial)
+                            self.executor.cancel(trial)
         needless = self.progress.needless
         return any(trial.seed not in needless for trial in self.too_long)
 

@@ -1,8 +1,8 @@
 """Runs a study: ``python -m bench.run study=NAME key=value ...``.
 
 Exit status: 0 all trials done; 1 a trial failed or diverged or a metric broke (the study went
-on), or the disk is full; 2 bad input, said before any computing; 3 the study is being run by
-somebody else; 4 the time given by max_hours is up; 130 or 143 interrupted.
+on), or the disk is full or the cluster lost; 2 bad input, said before any computing; 3 the study is
+being run by somebody else; 4 the time given by max_hours is up; 130 or 143 interrupted.
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ Run the same command again to continue; finished trials are never run twice.
   max_hours=8           start nothing that cannot be finished by then; trial_hours=1 for one trial
   max_trials=20000      leave to run more than 10,000 trials
   plugins=FILE.py       a plugin that is in no package (or a list of them); see bench.plugins
+  executor=ray          trials on the nodes of a cluster; ray.address=auto|HOST:PORT|local, ray.data
+  gpus_per_trial=0.25   four trials share a GPU
   retry=failed          run failed and diverged trials again, measure what was not measured
   tracking.enabled=false, tracking.uri=URI   MLflow
 """
@@ -48,6 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # a notebook hands down a backend of its own, which nothing that runs here could import
     os.environ["MPLBACKEND"] = "agg"
     from bench.arguments import understood
+    from bench.execute.base import ClusterLost
     from bench.execute.interrupts import Interrupted, Interrupts
     from bench.store import Owned
     from bench.study.problems import ConfigError, Problem
@@ -77,6 +80,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Owned as error:
         errors.print(f"error: {error}")
         return 3
+    except ClusterLost as error:
+        errors.print(f"error: {error}")
+        errors.print("what has come home is kept; with a cluster again, the same command continues")
+        return 1
     except OSError as error:
         # bad input is found before; what is left is a disk that is full or went away
         errors.print(f"error: cannot write: {error}")

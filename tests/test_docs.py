@@ -366,6 +366,7 @@ def is_cheap(module: str, arguments: list[str]) -> bool:
     return needs is not None and (not needs or needs in arguments)
 
 
+@pytest.mark.soak
 @pytest.mark.skipif(not CARRIED_OUT.exists(), reason="docs/plugins.md is not there")
 def test_the_page_about_plugins_can_be_carried_out(tmp_path, environment):
     carry_out(CARRIED_OUT.read_text(encoding="utf-8"), tmp_path, environment)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,16 +19,19 @@ class Job:
     Attributes:
         trial: what to run.
         folder: the trial's folder, which exists.
-        sources: label -> arguments of `tvae.data.load`, the training set first.
+        sources: label -> what `bench.execute.trial.dataset` takes, the training set first.
         keep: which checkpoints stay.
         plugins: plugin files that the process must know, see `tvae.registry.add_file`.
+        gpu: the only one that the process may see, as ``CUDA_VISIBLE_DEVICES`` names it; empty: it
+            sees all that there are.
     """
 
     trial: Trial
     folder: Path
-    sources: dict[str, dict[str, Any]]
+    sources: Mapping[str, Mapping[str, Any] | Path]
     keep: str
     plugins: tuple[Path, ...] = ()
+    gpu: str = ""
 
 
 @dataclass(frozen=True)
@@ -67,12 +70,27 @@ class Finished:
 Event = Started | Recorded | Measuring | Finished
 
 
+class Idle:
+    """Nothing has happened for a while; whoever asked for it may look at something else."""
+
+
 class CannotWrite(OSError):
     """A trial's files cannot be written any more; nothing that was written is lost."""
 
 
+class ClusterLost(RuntimeError):
+    """What runs the trials does not answer any more; what has come home is kept."""
+
+
 class Executor(ABC):
-    """Runs jobs somewhere."""
+    """Runs jobs somewhere.
+
+    An executor is made once for an execution of a study, and runs its batches one after the other.
+    """
+
+    @abstractmethod
+    def room(self) -> int:
+        """How many jobs it would run at once now, at least 1."""
 
     @abstractmethod
     def run(self, jobs: Iterable[Job]) -> Generator[Event, None, None]:
@@ -89,3 +107,7 @@ class Executor(ABC):
     @abstractmethod
     def cancel(self, trial: Trial) -> None:
         """Stop one running trial; it finishes as ``interrupted``."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of whatever it holds; called when nothing runs."""

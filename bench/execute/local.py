@@ -8,8 +8,9 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Generator, Iterable
-from dataclasses import dataclass
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
 from math import inf
 from multiprocessing import process, util
 from multiprocessing.connection import Connection, wait
@@ -19,6 +20,7 @@ from bench.execute.base import (
     Event,
     Executor,
     Finished,
+    Idle,
     Job,
     Measuring,
     Recorded,
@@ -110,18 +112,41 @@ class LocalExecutor(Executor):
         workers: processes at once, at least 1; with the threads of a trial they should fill the
             cores and no more.
         seconds: that a trial may take; None: as long as it wants.
+        gpus: a GPU for each of the workers, which share it where it comes several times; empty:
+            nothing is dealt out.
     """
 
-    def __init__(self, workers: int, seconds: float | None = None) -> None:
+    def __init__(
+        self, workers: int, seconds: float | None = None, gpus: Sequence[str] = ()
+    ) -> None:
         self.workers, self.seconds = workers, seconds
+        self.gpus = list(gpus)
         self.running: list[Worker] = []
         os.environ.update({name: os.environ.get(name, value) for name, value in MALLOC.items()})
         room_for_sockets()
         self.context = multiprocessing.get_context("forkserver")
         self.context.set_forkserver_preload(PRELOAD)
 
+    def room(self) -> int:
+        """See `Executor.room`."""
+        return self.workers
+
     def run(self, jobs: Iterable[Job]) -> Generator[Event, None, None]:
         """See `Executor.run`."""
+        with closing(self.turns(jobs)) as events:
+            for event in events:
+                if not isinstance(event, Idle):
+                    yield event
+
+    def turns(
+        self, jobs: Iterable[Job], every: float | None = None
+    ) -> Generator[Event | Idle, None, None]:
+        """As `run`, for one who has something to look after between the events.
+
+        Args:
+            jobs: as for `run`.
+            every: seconds after which an `Idle` comes if nothing else does; None: it may never.
+        """
         waiting, more = iter(jobs), True
         try:
             while True:
@@ -130,12 +155,15 @@ class LocalExecutor(Executor):
                     if job is None:
                         more = False
                         break
-                    self._start(job)
+                    self._start(self._seated(job))
                     yield Started(job.trial)
                 if not self.running:
                     break
                 by_pipe = {worker.pipe: worker for worker in self.running}
-                for pipe in wait(list(by_pipe), self._patience()):
+                ready = wait(list(by_pipe), self._patience(every))
+                if not ready:
+                    yield Idle()
+                for pipe in ready:
                     worker = by_pipe[pipe]  # type: ignore[index]
                     try:
                         said = worker.pipe.recv()
@@ -159,10 +187,24 @@ class LocalExecutor(Executor):
             if worker.job.trial == trial and not worker.why:
                 worker.stop(CANCELLED)
 
-    def _patience(self) -> float | None:
-        """Seconds until something has to be done about a worker."""
+    def close(self) -> None:
+        """See `Executor.close`: the fork server ends with this process."""
+
+    def _seated(self, job: Job) -> Job:
+        """The job with the GPU that the fewest have, where GPUs are dealt out."""
+        if not self.gpus or job.trial.device != "cuda":
+            return job
+        free = list(self.gpus)
+        for worker in self.running:
+            if worker.job.gpu in free:
+                free.remove(worker.job.gpu)
+        return replace(job, gpu=max(free, key=free.count))
+
+    def _patience(self, every: float | None) -> float | None:
+        """Seconds until something has to be done about a worker, `every` at most."""
         ends = min((worker.ends for worker in self.running), default=inf)
-        return None if ends == inf else max(0.0, ends - time.monotonic())
+        left = min(max(0.0, ends - time.monotonic()), inf if every is None else every)
+        return None if left == inf else left
 
     def _look_at_the_clock(self) -> None:
         for worker in self.running:

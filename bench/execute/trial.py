@@ -32,6 +32,7 @@ from bench.plan.machine import hardware
 from bench.plan.trials import Trial
 from bench.store import Measured, Result, TrialFolder
 from tvae import checkpoint, data, registry
+from tvae.data import stored
 from tvae.data.inputs import with_channels
 from tvae.divergences.base import gaussian_kl
 from tvae.evaluation.base import Context, Direction, Exploded
@@ -101,10 +102,19 @@ class Stop:
             raise Stopped
 
 
+def dataset(source: Mapping[str, Any] | Path) -> data.Dataset:
+    """A data set, of the arguments of `tvae.data.load`, or of the folder that it is stored in.
+
+    Raises:
+        ValueError: the data are missing or corrupt.
+    """
+    return stored.read(source) if isinstance(source, Path) else data.load(**source)
+
+
 def main(
     trial: Trial,
     folder: Path,
-    sources: dict[str, dict[str, Any]],
+    sources: Mapping[str, Mapping[str, Any] | Path],
     keep: str,
     emit: Emit,
 ) -> None:
@@ -113,7 +123,7 @@ def main(
     Args:
         trial: what to run.
         folder: its folder, which exists.
-        sources: label -> arguments of `tvae.data.load`, the training set first.
+        sources: label -> what `dataset` takes, the training set first.
         keep: which checkpoints stay: ``last`` (final weights), ``none`` or ``all``.
         emit: is given the records of training as they come, and how far evaluation is.
 
@@ -156,7 +166,7 @@ def _reason(error: BaseException) -> str:
 def run(
     trial: Trial,
     files: TrialFolder,
-    sources: dict[str, dict[str, Any]],
+    sources: Mapping[str, Mapping[str, Any] | Path],
     keep: str,
     emit: Emit,
     stop: Stop,
@@ -169,7 +179,7 @@ def run(
         Stopped: it was asked to.
     """
     device = torch.device(trial.device)
-    datasets = {label: data.load(**source) for label, source in sources.items()}
+    datasets = {label: dataset(source) for label, source in sources.items()}
     family = registry.families.build(trial.config["family"])
     files.write_recipe(
         {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -43,6 +44,8 @@ def body(job: Job, say: Callable[[Word], None]) -> None:
 
     # a terminal sends it to the whole group; the driver says what becomes of the workers
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if job.gpu:
+        os.environ["CUDA_VISIBLE_DEVICES"] = job.gpu  # read when CUDA is first used, here later
     try:
         # the worker of a driver that was just killed may still be about to end
         with FileLock(job.folder / LOCK):
@@ -71,6 +74,7 @@ class Ended:
         further: whether it got to another checkpoint than it found.
         why: it was asked to stop (`CANCELLED`, or in words); empty: it was not.
         error: it could not write its files.
+        lost: nobody knows how it ended, and why not, in words; `code` says nothing then.
     """
 
     code: int
@@ -78,6 +82,7 @@ class Ended:
     further: bool
     why: str = ""
     error: OSError | None = None
+    lost: str = ""
 
 
 def verdict(job: Job, ended: Ended) -> Result | None:
@@ -98,12 +103,13 @@ def verdict(job: Job, ended: Ended) -> Result | None:
         result = Result("interrupted", CANCELLED, key)
     elif ended.why:
         result = Result("failed", ended.why, key)
-    elif ended.code in KILLED or left is not None:
-        how = f"its process was killed by {_killer(ended.code)}"
+    elif ended.lost or ended.code in KILLED or left is not None:
+        how = ended.lost or f"its process was killed by {_killer(ended.code)}"
         if ended.further or ended.attempt < ATTEMPTS:
             folder.note(f"{how}; continued")
             return None
-        how += f", {ATTEMPTS} times, as the system does when memory runs out"
+        how += f", {ATTEMPTS} times"
+        how += "" if ended.lost else ", as the system does when memory runs out"
         result = Result("failed", how, key)
     else:
         how = (

@@ -22,8 +22,12 @@ LIBRARIES = (
 )  # fmt: skip
 
 
-def look(study: Study) -> World:
-    """Digests of the data, torch's version and the device that ``auto`` means here.
+def look(study: Study, devices: frozenset[str] | None = None) -> World:
+    """Digests of the data, torch's version and the device that ``auto`` means.
+
+    Args:
+        study: whose data and device.
+        devices: types of those that trials can be given; None: those of this machine.
 
     Raises:
         ConfigError: data that are missing or corrupt, or a device that is not there.
@@ -47,7 +51,7 @@ def look(study: Study) -> World:
             problems.append(Problem(f"data ({name})", str(error)))
     device = study.device
     try:
-        device_type = choose_device(device)
+        device_type = choose_device(device, devices)
     except ValueError as error:
         problems.append(Problem("device", str(error)))
     if problems:
@@ -78,34 +82,50 @@ def _files(checked: Mapping[str, str], source: Mapping[str, Any]) -> Mapping[str
     return {"options": str(sorted(options.items())), **dict(contents)}
 
 
-def choose_device(wanted: str) -> str:
-    """The device type that `wanted` means on this machine.
+def devices() -> frozenset[str]:
+    """The device types of this machine."""
+    import torch
+
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    return frozenset({"cpu", *(name for name, present in there.items() if present)})
+
+
+def choose_device(wanted: str, there: frozenset[str] | None = None) -> str:
+    """The device type that `wanted` means.
+
+    Args:
+        wanted: a type, or ``auto``: a GPU where there is one.
+        there: types to choose from; None: those of this machine.
 
     Raises:
         ValueError: it is not there.
     """
-    import torch
-
-    there = {
-        "cpu": True,
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-    }
+    there = devices() if there is None else there
     if wanted == "auto":
-        return "cuda" if there["cuda"] else "cpu"
-    if not there[wanted]:
-        have = ", ".join(name for name, present in there.items() if present)
-        raise ValueError(f"{wanted} is not available here (there is {have})")
+        return "cuda" if "cuda" in there else "cpu"
+    if wanted not in there:
+        raise ValueError(f"{wanted} is not available here (there is {', '.join(sorted(there))})")
     return wanted
 
 
-def count_workers(study: Study, world: World) -> int:
-    """Trials at once: workers x threads = cores; one per GPU where GPUs train."""
+def count_workers(study: Study, world: World, gpus_per_trial: float = 1.0) -> int:
+    """Trials at once on this machine: workers x threads = cores, or as the GPUs are shared."""
     if world.device == "cuda":
-        import torch
-
-        return max(1, torch.cuda.device_count())
+        return max(1, len(gpu_shares(gpus_per_trial)))
     return max(1, cores() // study.threads)
+
+
+def gpu_shares(of: float) -> list[str]:
+    """The GPUs that this process may use, as ``CUDA_VISIBLE_DEVICES`` names them, by turns.
+
+    Args:
+        of: a GPU that each place takes, above 0 and at most 1: every GPU comes floor(1 / of) times.
+    """
+    import torch
+
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    names = visible.split(",") if visible else map(str, range(torch.cuda.device_count()))
+    return [name.strip() for name in names] * int(1 / of + 1e-9)
 
 
 def cores() -> int:

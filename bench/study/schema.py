@@ -450,12 +450,30 @@ class Tracking(Section):
     uri: str | None = None
 
 
+class Ray(Section):
+    """The cluster that ``executor=ray`` takes.
+
+    Attributes:
+        address: ``auto``: the one whose node this machine is; ``HOST:PORT`` of its head; ``local``:
+            one of this machine alone.
+        data: ``ship``: data sets travel to the nodes; ``there``: every node has them, where this
+            machine has them.
+    """
+
+    address: str = "auto"
+    data: Literal["ship", "there"] = "ship"
+
+
 class Execution(Section):
     """How to run, none of which changes a result.
 
     Attributes:
         runs: the folder with a folder for each study.
-        workers: trials at once; None: as many as there are cores for, or one per GPU.
+        executor: what runs trials: ``local`` processes of this machine, or the nodes of a ``ray``
+            cluster.
+        ray: which cluster.
+        workers: trials at once; None: as many as there are cores or GPUs for.
+        gpus_per_trial: of a GPU; 0.25: four small trials share one.
         dry_run: say what would run and how long it takes, and stop.
         max_hours: start nothing that cannot be finished by then.
         trial_hours: a trial that takes longer has failed.
@@ -467,7 +485,10 @@ class Execution(Section):
     """
 
     runs: UserPath = "runs"
+    executor: Literal["local", "ray"] = "local"
+    ray: Ray = Ray()
     workers: Annotated[int, Field(ge=1)] | None = None
+    gpus_per_trial: Annotated[float, Field(gt=0, le=1)] = 1.0
     dry_run: bool = False
     max_hours: Annotated[float, Field(gt=0)] | None = None
     trial_hours: Annotated[float, Field(gt=0)] | None = None

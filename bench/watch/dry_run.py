@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from rich.console import Console
 
@@ -12,7 +12,6 @@ from bench.plan.progress import Progress
 from bench.plan.trials import Trial, differing, direction, tuning_metric
 from bench.study.looks import listed
 from bench.study.resolve import count_trials
-from bench.study.schema import Execution
 from bench.study.setup import Study
 
 
@@ -127,13 +126,13 @@ def remarks_on_data(study: Study, todo: Iterable[Trial]) -> Iterator[str]:
         yield f"embeddings of one trial take up to {needs[most] / 1e9:.1f} GB of memory ({most})"
 
 
-def show(study: Study, execution: Execution, progress: Progress, console: Console) -> None:
+def show(study: Study, progress: Progress, room: Callable[[], int], console: Console) -> None:
     """What would run: arms, candidates, seeds, steps, what is cached, and how long it would take.
 
     Args:
         study: resolved.
-        execution: how it would run.
         progress: how far it is.
+        room: how many trials would run at once.
         console: where to.
     """
     from rich.table import Column, Table
@@ -187,22 +186,20 @@ def show(study: Study, execution: Execution, progress: Progress, console: Consol
     ):
         console.print(line)
     if todo:
-        _forecast(study, execution, progress, todo, console)
+        _forecast(study, progress, todo, room(), console)
 
 
 def _forecast(
-    study: Study, execution: Execution, progress: Progress, todo: list[Trial], console: Console
+    study: Study, progress: Progress, todo: list[Trial], workers: int, console: Console
 ) -> None:
     """How long it would take, which is measured where no trial has ended yet: after all else."""
     from bench.plan.estimate import Estimate
-    from bench.plan.machine import count_workers
     from bench.watch.display import duration
 
     estimate = Estimate(study, progress.endings())
     seconds = dict.fromkeys((trial.arm for trial in todo), 0.0)
     for trial in todo:
         seconds[trial.arm] += estimate.seconds(trial)
-    workers = execution.workers or count_workers(study, progress.world)
     console.print(
         f"about {duration(sum(seconds.values()) / workers)} with {workers} "
         f"worker{'s' if workers > 1 else ''} "

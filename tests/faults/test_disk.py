@@ -106,6 +106,7 @@ def test_a_read_only_folder_is_refused_before_any_computing(tmp_path, what):
     assert list(folder.rglob("*")) == []
 
 
+@pytest.mark.soak
 def test_a_full_disk_under_mlflow_and_optuna_costs_no_result(tmp_path, fresh, undisturbed):
     """Both are projections: what they cannot hold is told, and nothing else is lost."""
     prepare(tmp_path, fresh)

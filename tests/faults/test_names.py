@@ -26,6 +26,7 @@ NAMES = [
 ]
 
 
+@pytest.mark.soak
 def test_arms_of_any_name(tmp_path, fresh):
     """Tuned, too: their names are in Optuna's and MLflow's keys and in the names of figures."""
     with_database(fresh, tmp_path)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import signal
 import sqlite3
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -106,24 +105,13 @@ def half_told(folder: Path) -> list[str]:
         )]  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def swept(tmp_path_factory, fresh, undisturbed) -> dict[str, Swept]:
-    """What each scenario came to."""
-    base = tmp_path_factory.mktemp("sweep")
-
-    def play(number: int) -> Swept:
-        scenario = SCENARIOS[number]
-        folder = base / str(number)
-        if scenario.from_the_start:
-            prepare(folder, fresh)
-        else:
-            without_the_end(undisturbed, folder, fresh)
-        return run(folder, len(scenario.driver), [*scenario.driver, *scenario.worker])
-
-    # it outlasts every other file, so that both cores are free for most of it
-    with ThreadPoolExecutor(2) as pool:
-        found = list(pool.map(play, range(len(SCENARIOS))))
-    return dict(zip(map(str, SCENARIOS), found, strict=True))
+def play(scenario: Scenario, folder: Path, fresh, undisturbed) -> Swept:
+    """What a scenario comes to."""
+    if scenario.from_the_start:
+        prepare(folder, fresh)
+    else:
+        without_the_end(undisturbed, folder, fresh)
+    return run(folder, len(scenario.driver), [*scenario.driver, *scenario.worker])
 
 
 def test_every_point_of_an_undisturbed_run_is_swept(undisturbed):
@@ -131,9 +119,19 @@ def test_every_point_of_an_undisturbed_run_is_swept(undisturbed):
     assert undisturbed.points == {fault.partition("+")[0].partition(":")[0] for fault in faults}
 
 
-@pytest.mark.parametrize("scenario", SCENARIOS, ids=str)
-def test_killed_and_continued_is_as_undisturbed(swept, undisturbed, scenario):
-    one = swept[str(scenario)]
+# of each kind one in every run of the tests, all of them in tox -e soak
+EACH_TIME = (SCENARIOS[0], SCENARIOS[-1])
+
+
+@pytest.mark.parametrize(
+    "scenario",
+    [
+        pytest.param(one, marks=[] if one in EACH_TIME else pytest.mark.soak, id=str(one))
+        for one in SCENARIOS
+    ],
+)
+def test_killed_and_continued_is_as_undisturbed(scenario, tmp_path, fresh, undisturbed):
+    one = play(scenario, tmp_path / "study", fresh, undisturbed)
     assert one.statuses == [*[-signal.SIGKILL] * len(scenario.driver), 0], one.output
     faults = [*scenario.driver, *scenario.worker]
     assert one.fired == {fault.replace("/", "_") for fault in faults}, one.output

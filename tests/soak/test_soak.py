@@ -67,6 +67,7 @@ def kill(driver: subprocess.Popen[str], whom: str, draw: random.Random) -> bool:
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks into /proc")
+@pytest.mark.soak
 def test_killed_twenty_times(tmp_path):
     seed = int(os.environ.get("TVAE_SOAK_SEED", time.time_ns() % 10**6))
     print(f"TVAE_SOAK_SEED={seed}")

@@ -44,7 +44,8 @@ def scene(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     # has views, and no metric that transforms images again while it is measured
     model = {"name": "autoencoder", "prior": "kl", "views": True}
-    arms = {name: {"model": model, "family": family} for name, family in FAMILIES.items()}
+    arms = {name: {"model": model, "family": dict(family)} for name, family in FAMILIES.items()}
+    arms["waits"]["family"] |= {"folder": str(tmp_path)}
     arms["diverges"] = {**arms["diverges"], "trainer": {"learning_rate": 1e30}}
     primary = {**TINY["primary"], "treatment": "clean", "control": "another"}
     given = study(folder=tmp_path, arms=arms, primary=primary, seeds=1)

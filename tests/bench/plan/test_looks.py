@@ -370,6 +370,7 @@ def test_out_of_time_it_says_which_look_is_open(tmp_path):
     assert "look 1 of 2 (2 seeds) is open" in done.out
 
 
+@pytest.mark.soak
 def test_killed_within_and_between_looks_it_ends_with_the_same_rows(
     tmp_path, undecided, monkeypatch
 ):

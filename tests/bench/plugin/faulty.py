@@ -21,18 +21,20 @@ class Faulty(Rotation):
     Args:
         fault: ``raise`` an error; ``kill`` the process as the system does when memory runs out;
             ask for more ``memory`` than there is; ``wait`` for as long as there is a file ``gate``
-            in the folder of the study; ``note`` from then on, in a file for each process and
-            stream of views, what the batches are.
+            in `folder`; ``note`` from then on, in a file for each process and stream of views, what
+            the batches are.
         at: the batch, counted from 1 in every process.
+        folder: where it waits; left out: the folder that the study was started in.
     """
 
     def __init__(
         self,
         fault: Literal["none", "raise", "kill", "memory", "wait", "note"] = "none",
         at: int = 6,
+        folder: str = ".",
     ) -> None:
         super().__init__()
-        self.fault, self.at = fault, at
+        self.fault, self.at, self.folder = fault, at, Path(folder)
         self.calls = 0
 
     def views(self, x, generator):
@@ -46,8 +48,8 @@ class Faulty(Rotation):
                 os.kill(os.getpid(), signal.SIGKILL)
             if self.fault == "memory":
                 torch.empty(2**55)
-            while self.fault == "wait" and Path("gate").exists():
-                Path("waiting").touch()
+            while self.fault == "wait" and (self.folder / "gate").exists():
+                (self.folder / "waiting").touch()
                 time.sleep(0.02)
         seen = super().views(x, generator)
         if self.fault == "note" and self.calls >= self.at:
