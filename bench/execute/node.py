@@ -7,6 +7,7 @@ home, and nothing stays but data sets and what `tvae.data` keeps of them.
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
 import os
 import platform
@@ -206,7 +207,7 @@ class Files:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.known: dict[str, os.stat_result] = {}
+        self.known: dict[str, _Seen] = {}
 
     def lay(self, files: Mapping[str, bytes]) -> None:
         """Make the folder anew with these files."""
@@ -218,27 +219,41 @@ class Files:
 
     def changes(self) -> tuple[tuple[tuple[str, int, bytes], ...], tuple[str, ...]]:
         """(files, gone) of a `Parcel`, since it was last asked."""
-        now = {}
+        now: dict[str, os.stat_result] = {}
         for path in self.folder.iterdir():
             with suppress(FileNotFoundError):  # dropped meanwhile
                 if not path.name.startswith(".") and path.is_file():
                     now[path.name] = path.stat()
-        changed = []
+        changed, known = [], {}
         for name in sorted(now, key=lambda name: now[name].st_mtime_ns):
-            before, after = self.known.get(name), now[name]
-            if before and (before.st_ino, before.st_mtime_ns, before.st_size) == (
-                after.st_ino, after.st_mtime_ns, after.st_size
-            ):  # fmt: skip
+            mark = (now[name].st_ino, now[name].st_mtime_ns, now[name].st_size)
+            before = self.known.get(name)
+            if before is not None and before.mark == mark:
+                known[name] = before
                 continue
-            # a file is replaced by another one, or it grows
-            grew = before is not None and before.st_ino == after.st_ino
-            offset = before.st_size if before and grew and after.st_size > before.st_size else 0
-            with suppress(FileNotFoundError), (self.folder / name).open("rb") as file:
-                file.seek(offset)
-                changed.append((name, offset, file.read(after.st_size - offset)))
-        gone = tuple(name for name in self.known if name not in now)
-        self.known = now
+            with suppress(FileNotFoundError):
+                content = (self.folder / name).read_bytes()
+                known[name] = _Seen(mark, len(content), _hash(content))
+                # of one that grew, such as a curve, only what is new
+                grew = before is not None and before.sha == _hash(content[: before.size])
+                offset = before.size if before is not None and grew else 0
+                changed.append((name, offset, content[offset:]))
+        gone = tuple(name for name in self.known if name not in known)
+        self.known = known
         return tuple(changed), gone
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """A file as it was last sent."""
+
+    mark: tuple[int, int, int]
+    size: int
+    sha: bytes
+
+
+def _hash(content: bytes) -> bytes:
+    return hashlib.sha256(content).digest()
 
 
 def accept(folder: Path, parcel: Parcel) -> None:

@@ -32,7 +32,7 @@ def here(tmp_path_factory, fresh):
 
 
 def waiting(folder: Path) -> Path:
-    """The tiny study, whose trials wait in their sixth step while there is a file; the file."""
+    """The tiny study, of which two trials wait in their sixth step while there is a file; the file."""
     # another option is another key, and the same numbers
     write(folder, family={**TINY["family"], "folder": str(folder)})
     (folder / "gate").touch()
@@ -68,11 +68,12 @@ def test_a_node_that_is_lost_costs_no_number(here, cluster, tmp_path, fresh):
     """Its trial goes on elsewhere from the checkpoint that had come home, and says so."""
     folder = with_database(fresh, tmp_path)
     gate = waiting(folder)
-    node = cluster.add_node(num_cpus=1)
 
     def lose() -> None:
-        until(lambda: checkpoints(folder) == 3, 300, "a checkpoint of each node")
+        until(lambda: checkpoints(folder) == 2, 300, "a checkpoint of each node")
+        *_, node = cluster.worker_nodes
         cluster.remove_node(node, allow_graceful=False)
+        cluster.add_node(num_cpus=1)
         gate.unlink()
 
     thread = beside(lose)
@@ -143,7 +144,7 @@ def test_an_object_store_that_is_too_small_is_said_before_anything_runs(tmp_path
     from bench.execute import ray as executor
     from bench.execute.node import shipped
 
-    large = shipped({"name": "mnist"})
+    large = shipped({"name": "mnist_small"})
     train = dict(large.splits["train"])
     train["images"] = np.zeros((200_000, 28, 28), np.uint8)
     monkeypatch.setattr(
