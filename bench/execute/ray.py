@@ -346,12 +346,8 @@ class RayExecutor(Executor):
         except StopIteration:
             yield from self._ended(task, "")
             return
-        except Unfit as error:
-            raise ConfigError([Problem("ray.address", _cause(error))]) from error
-        except CannotWrite as error:
-            raise CannotWrite(*error.args) from error
-        except ray.exceptions.RayTaskError:
-            raise  # a fault of ours
+        except ray.exceptions.RayTaskError as error:
+            raise _fault(error.cause) from error
         except ray.exceptions.RayError as error:
             yield from self._ended(task, _loss(error))
             return
@@ -451,8 +447,13 @@ class RayExecutor(Executor):
         return places
 
 
-def _cause(error: Exception) -> str:
-    return str(getattr(error, "cause", error))
+def _fault(cause: BaseException) -> BaseException:
+    """What an error on a node means to the driver."""
+    if isinstance(cause, Unfit):
+        return ConfigError([Problem("ray.address", str(cause))])
+    if isinstance(cause, OSError):  # the node's disk is full
+        return CannotWrite(cause.errno, f"{cause.strerror} (on a node)", cause.filename)
+    return cause
 
 
 LOSSES = {

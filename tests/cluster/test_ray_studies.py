@@ -32,7 +32,7 @@ def here(tmp_path_factory, fresh):
 
 
 def waiting(folder: Path) -> Path:
-    """The tiny study, of which two trials wait in their sixth step while there is a file; the file."""
+    """The tiny study, two trials of which wait in their sixth step while there is a file; that."""
     # another option is another key, and the same numbers
     write(folder, family={**TINY["family"], "folder": str(folder)})
     (folder / "gate").touch()
