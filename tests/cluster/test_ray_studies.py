@@ -73,12 +73,12 @@ def test_a_node_that_is_lost_costs_no_number(here, cluster, tmp_path, fresh):
         until(lambda: checkpoints(folder) == 2, 300, "a checkpoint of each node")
         *_, node = cluster.worker_nodes
         cluster.remove_node(node, allow_graceful=False)
-        cluster.add_node(num_cpus=1)
         gate.unlink()
 
     thread = beside(lose)
     ran = bench(folder, "study=tiny.yaml", "executor=ray", f"ray.address={cluster.address}")
     thread.join()
+    cluster.add_node(num_cpus=1)
     assert ran.status == 0, ran.err
     assert ran.rows(*NUMBERS) == here.rows(*NUMBERS)
     store = Store(folder / "runs", "tiny")
