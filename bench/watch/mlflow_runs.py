@@ -292,6 +292,8 @@ def opened(uri: str | None = None) -> MlflowClient:
     """A client of the tracking server at `uri`; None: of ``mlflow.db`` in the current folder."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+    # two lines for every trial, with the server's password
+    os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"
     # a server that does not answer must not hold up a study: `Guarded.again` is what tries again
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
