@@ -32,8 +32,7 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 TRIES = 3
-SECONDS = 5
-"""For a server to answer."""
+SECONDS = 5  # for a server to answer, at each try
 
 
 class OptunaFile(Watcher):
@@ -120,14 +119,15 @@ class OptunaFile(Watcher):
             uri = uri.replace("postgresql://", "postgresql+psycopg2://", 1)
             within = {"connect_timeout": SECONDS, "tcp_user_timeout": SECONDS * 1000}
             options = {"pool_pre_ping": True, "connect_args": within}
-        for left in reversed(range(TRIES)):
+        tries = 0
+        while True:
             try:
                 return RDBStorage(uri, engine_kwargs=options)
             except (IntegrityError, OperationalError, ProgrammingError):
-                if not left:
+                tries += 1
+                if tries == TRIES:
                     raise
                 time.sleep(0.5)
-        raise AssertionError("unreachable")
 
     def _confirmed(self, trial: Trial, result: Result) -> None:
         from optuna.distributions import CategoricalDistribution, IntDistribution
