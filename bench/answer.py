@@ -19,8 +19,10 @@ from bench.plan.progress import Progress
 from bench.store import Store
 from bench.study.looks import listed
 from bench.study.problems import ConfigError, Problem
+from bench.study.schema import Execution
 from bench.study.setup import Study
 from bench.watch.base import End, Guarded
+from bench.watch.mlflow_runs import address
 from tvae.faultpoints import reach
 
 if TYPE_CHECKING:
@@ -165,13 +167,13 @@ def collect(progress: Progress, command: str) -> None:
     collect.write(progress.store, collect.rows(progress), described)
 
 
-def inputs(progress: Progress, command: str, told: object) -> str:
+def inputs(progress: Progress, command: str, execution: Execution) -> str:
     """Digest of all that rows, report and answer follow from.
 
     Args:
         progress: how far the study is.
         command: what a person typed.
-        told: who is told of the execution, as plain data.
+        execution: how to run; who is told of it matters.
     """
     from bench.plan import machine
 
@@ -187,7 +189,8 @@ def inputs(progress: Progress, command: str, told: object) -> str:
             "environment": machine.describe(progress.study, progress.world),
             "source": source_digests([__name__, "bench.driver", "reports.build"]),
             "page": _page_files(),
-            "tracking": told,
+            "tracking": {**execution.tracking.model_dump(), "uri": address(execution.tracking)},
+            "ledger": execution.ledger.model_dump(),
         }
     )
 

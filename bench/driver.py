@@ -70,12 +70,11 @@ class Session:
         self.started = time.monotonic()
         self.store = Store(Path(self.execution.runs), self.study.name)
         tracking = self.execution.tracking
-        self.address = address(tracking)
         self.watched = Guarded(
             Display(self.console),
-            *([MLflowRuns(self.study, self.store, self.command, self.address)]
+            *([MLflowRuns(self.study, self.store, self.command, address(tracking))]
               if tracking.enabled else []),
-            OptunaFile(self.store.path / "optuna.db", self.study),
+            OptunaFile(self.store.path / "optuna.db", self.study, self.execution.ledger.uri),
         )  # fmt: skip
         self.told = False
         self.said = 0
@@ -219,6 +218,7 @@ class Session:
         if self.estimate is not None:
             self.estimate.learn(ending)
         self.watched.ended(ending)
+        self.watched.again(self.progress)
         reach("driver/finished")
 
     # --- who looks on ---------------------------------------------------------------------------
@@ -253,12 +253,12 @@ class Session:
 
     def _answer(self, time_is_up: bool) -> int:
         """Rows, report, and what came out; returns the exit status."""
-        told = {**self.execution.tracking.model_dump(), "uri": self.address}
-        known = answer.inputs(self.progress, self.command, told)
+        known = answer.inputs(self.progress, self.command, self.execution)
         said = answer.recall(self.store, known)
         if said is None:
             answer.collect(self.progress, self.command)
             self._begin()
+            self.watched.again(self.progress, pause=0)
             said = answer.build(self.progress, known, self.watched)
         said.show(self.study.question, self.watched, self.console)
         self.console.print(f"{said.report}  ({duration(time.monotonic() - self.started)})")

@@ -37,7 +37,7 @@ Run the same command again to continue; finished trials are never run twice.
   executor=ray          trials on the nodes of a cluster; ray.address=auto|HOST:PORT|local, ray.data
   gpus_per_trial=0.25   four trials share a GPU
   retry=failed          run failed and diverged trials again, measure what was not measured
-  tracking.enabled=false, tracking.uri=URI   MLflow
+  tracking.enabled=false, tracking.uri=URI   MLflow; ledger.uri=URI for Optuna's tools
 """
 
 
@@ -55,6 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from bench.store import Owned
     from bench.study.problems import ConfigError, Problem
     from bench.study.resolve import resolve
+    from bench.study.uris import masked
 
     errors = console(stderr=True)
     said: set[Problem] = set()
@@ -68,11 +69,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with Interrupts():
             study, execution = resolve(arguments, early)
             if execution.dry_run:
-                console().print("understood: " + "; ".join(understood(arguments)))
+                console().print(masked("understood: " + "; ".join(understood(arguments))))
             # what it needs takes seconds to import, and most mistakes have been found by now
             from bench.driver import Session
 
-            return Session(study, execution, f"python -m bench.run {shlex.join(arguments)}").run()
+            command = f"python -m bench.run {shlex.join(map(masked, arguments))}"
+            return Session(study, execution, command).run()
     except ConfigError as error:
         for problem in error.problems:
             early(problem)

@@ -4,7 +4,7 @@ Takes the arguments of ``bench.run``, since they decide which trials the study h
 but for ``sync``.
 
 - ``explain=KEY``: what has changed since the trial in that folder was made (a few digits do);
-- ``sync=true``: tells MLflow what it lacks, after it was down.
+- ``sync=true``: tells MLflow and Optuna's ledger what they lack, after they were down.
 
 Exit status: 0, or 2 for bad input; 3 where ``sync`` finds the study being run.
 """
@@ -27,8 +27,9 @@ from bench.plan.trials import Trial
 from bench.store import Owned, Recipe, Store, owned
 from bench.study.problems import ConfigError
 from bench.study.resolve import resolve
-from bench.study.schema import Tracking
+from bench.study.schema import Execution
 from bench.study.setup import Study
+from bench.study.uris import masked
 from bench.watch.dry_run import to_go
 
 COLUMNS = (
@@ -52,8 +53,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         study, execution = resolve(rest)
         progress = _progress(study, Path(execution.runs))
         if own.get("sync") == "true":
-            command = f"python -m bench.run {shlex.join(rest)}"
-            out.print(sync(progress, execution.tracking, command))
+            command = f"python -m bench.run {shlex.join(map(masked, rest))}"
+            for line in sync(progress, execution, command):
+                out.print(line)
         elif "explain" in own:
             for line in explain(progress, own["explain"]):
                 out.print(line)
@@ -77,25 +79,24 @@ def _progress(study: Study, runs: Path) -> Progress:
     return progress
 
 
-def sync(progress: Progress, tracking: Tracking, command: str) -> str:
-    """Tell MLflow what it lacks of a study; returns what was done, in words.
+def sync(progress: Progress, execution: Execution, command: str) -> list[str]:
+    """Tell Optuna's ledger and MLflow what they lack of a study; returns what was done, in words.
 
     Args:
         progress: how far the study is.
-        tracking: where MLflow is.
+        execution: where they are.
         command: that runs the study.
 
     Raises:
         Owned: the study is being run by another process.
-        ValueError: tracking is switched off, there is nothing to tell, or MLflow does not answer.
+        ValueError: there is nobody or nothing to tell, or one of them does not answer.
     """
     from bench import answer
-    from bench.watch.base import TOLD, Guarded
-    from bench.watch.mlflow_runs import MLflowRuns, address
+    from bench.watch.base import Guarded
     from bench.watch.optuna_file import OptunaFile
 
-    study, store = progress.study, progress.store
-    if not tracking.enabled:
+    study, store, uri = progress.study, progress.store, execution.ledger.uri
+    if not execution.tracking.enabled and uri is None:
         raise ValueError("tracking.enabled=false: there is nobody to tell")
     if not store.keys():
         raise ValueError(f"{store.path} has no trials")
@@ -104,28 +105,42 @@ def sync(progress: Progress, tracking: Tracking, command: str) -> str:
         progress = Progress(study, progress.world, store)
         progress.advance()
         answer.check_looks(progress)
-        runs = MLflowRuns(study, store, command, address(tracking))
-        try:
-            runs.look()
-        except Exception as error:  # a tracking server fails in as many ways as it is plugged
-            raise ValueError(f"MLflow: {str(error).splitlines()[0]}") from error
-        keys = {
-            (ending.trial.evaluation_key, ending.result.status)
-            for ending in progress.endings()
-            if ending.result.status in TOLD
-        }
-        lacking = keys - runs.shown
-        if runs.complete and not lacking:
-            return f"MLflow has all {len(keys)} trials"
-        watched = Guarded(runs, OptunaFile(store.path / "optuna.db", study))
-        answer.collect(progress, command)
-        watched.catch_up(progress)
-        told = {**tracking.model_dump(), "uri": address(tracking)}
-        known = answer.inputs(progress, command, told)
-        answer.build(progress, known, watched)
-        if runs in watched.problems:
-            raise ValueError(f"MLflow: {watched.problems[runs]}")
-        return f"MLflow was told {len(lacking)} of {len(keys)} trials"
+        ledger = Guarded(OptunaFile(store.path / "optuna.db", study, uri))
+        ledger.catch_up(progress)
+        said = ["Optuna has all trials"] if uri else []
+        if execution.tracking.enabled:
+            said.append(_tell_mlflow(progress, execution, command))
+        for why in ledger.problems.values():
+            raise ValueError(f"Optuna: {why}")
+        return said
+
+
+def _tell_mlflow(progress: Progress, execution: Execution, command: str) -> str:
+    """Tell MLflow what it lacks; returns what that was, in words."""
+    from bench import answer
+    from bench.watch.base import TOLD, Guarded
+    from bench.watch.mlflow_runs import MLflowRuns, address
+
+    runs = MLflowRuns(progress.study, progress.store, command, address(execution.tracking))
+    try:
+        runs.look()
+    except Exception as error:  # a tracking server fails in as many ways as it is plugged
+        raise ValueError(masked(f"MLflow: {str(error).splitlines()[0]}")) from error
+    keys = {
+        (ending.trial.evaluation_key, ending.result.status)
+        for ending in progress.endings()
+        if ending.result.status in TOLD
+    }
+    lacking = keys - runs.shown
+    if runs.complete and not lacking:
+        return f"MLflow has all {len(keys)} trials"
+    watched = Guarded(runs)
+    answer.collect(progress, command)
+    watched.catch_up(progress)
+    answer.build(progress, answer.inputs(progress, command, execution), watched)
+    if runs in watched.problems:
+        raise ValueError(f"MLflow: {watched.problems[runs]}")
+    return f"MLflow was told {len(lacking)} of {len(keys)} trials"
 
 
 def show(progress: Progress, console: Console) -> None:

@@ -7,7 +7,7 @@
       manifest.json    what the report reads besides the rows
       rows.parquet     the measurements
       report.html
-      optuna.db
+      optuna.db        or ledger: what its trials are called in a database of many studies
       trials/KEY/      trial.json, curve.jsonl, model.json, weights.safetensors,
                        pictures.npz, result.json, notes.json where something happened on the way,
                        traceback.txt after a crash, step-*.safetensors while it trains

@@ -17,6 +17,7 @@ from pydantic import (
 )
 
 from bench.study.tree import Tree, plugin
+from bench.study.uris import ledger, tracker
 from tvae.files import expanded
 from tvae.shapes import ImageShape
 
@@ -447,7 +448,19 @@ class Tracking(Section):
     """
 
     enabled: bool = True
-    uri: str | None = None
+    uri: Annotated[str, AfterValidator(tracker)] | None = None
+
+
+class Ledger(Section):
+    """Where Optuna's tools find the trials.
+
+    Attributes:
+        uri: of a database that many studies may share, ``postgresql://USER@HOST/NAME`` (which
+            needs the extra ``server``) or ``sqlite:///FILE``; None: ``optuna.db`` in the study's
+            folder.
+    """
+
+    uri: Annotated[str, AfterValidator(ledger)] | None = None
 
 
 class Ray(Section):
@@ -482,6 +495,7 @@ class Execution(Section):
         keep: checkpoints that stay when a trial has ended: the ``last`` one, ``none`` or ``all``.
         plugins: Python files with plugins that are in no package.
         tracking: MLflow.
+        ledger: Optuna's file.
     """
 
     runs: UserPath = "runs"
@@ -499,3 +513,4 @@ class Execution(Section):
         list[str], BeforeValidator(lambda given: [given] if isinstance(given, str) else given)
     ] = []
     tracking: Tracking = Tracking()
+    ledger: Ledger = Ledger()

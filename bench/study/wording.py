@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError, create_model
 from bench.study.problems import Problem
 from bench.study.schema import Section
 from bench.study.tree import Tree
+from bench.study.uris import masked
 from tvae import registry
 from tvae.registry import GIVEN, unknown_name
 
@@ -94,7 +95,7 @@ def _described(schema: type[BaseModel], entry: Any, tree: Any, what: str) -> tup
 
 def shown(value: Any, most: int = 60) -> str:
     """What was given, as JSON, cut off where it is long."""
-    text = json.dumps(value, ensure_ascii=False)
+    text = masked(json.dumps(value, ensure_ascii=False))  # before it is cut
     return text if len(text) <= most else f"{text[:most]}..."
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import quote
+
+from bench.study.uris import masked
 
 if TYPE_CHECKING:
     from bench.execute.base import Event
@@ -17,6 +20,8 @@ if TYPE_CHECKING:
 
 TOLD = ("done", "diverged", "failed")
 """Statuses of trials that are told as ended."""
+PAUSE = 300.0
+"""Seconds for which who failed is left alone: to find out that a server is away takes some, too."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +66,8 @@ class Watcher:
     def begins(self) -> None:
         """From now on it is told what has ended, before this execution and in it.
 
-        After the first event, when the workers are busy; or before `ends`.
+        After the first event, when the workers are busy; or before `ends`. Told once more after a
+        failure, before everything else is.
         """
 
     def tuned(self, search: Search) -> None:
@@ -82,7 +88,7 @@ def sqlite(path: Path) -> str:
 class Guarded:
     """Watchers whose failure costs a study nothing but what they show.
 
-    Whoever fails is told nothing more.
+    Whoever fails is told nothing more, until `again` tells it all that it missed.
 
     Args:
         watchers: in the order in which they are told.
@@ -94,6 +100,7 @@ class Guarded:
     def __init__(self, *watchers: Watcher) -> None:
         self.watchers = watchers
         self.problems: dict[Watcher, str] = {}
+        self.failed = 0.0
 
     def tell(self, what: Callable[[Watcher], None]) -> None:
         """Tell every watcher that has not failed."""
@@ -103,7 +110,8 @@ class Guarded:
             try:
                 what(watcher)
             except Exception as error:  # a server, a disk, a terminal: each fails in its own words
-                self.problems[watcher] = f"{type(error).__name__}: {error}".splitlines()[0]
+                why = f"{type(error).__name__}: {error}".splitlines()[0]
+                self.problems[watcher], self.failed = masked(why), time.monotonic()
 
     def catch_up(self, progress: Progress) -> None:
         """Let them begin, with what has ended: an earlier driver may have been killed over it."""
@@ -111,6 +119,17 @@ class Guarded:
         self.tuned(progress)
         for ending in progress.endings():
             self.ended(ending)
+
+    def again(self, progress: Progress, pause: float = PAUSE) -> None:
+        """Let those that failed begin anew, if the last failure was `pause` seconds ago."""
+        if not self.missed or time.monotonic() - self.failed < pause:
+            return
+        late = Guarded(*(watcher for watcher, _ in self.missed))
+        late.catch_up(progress)
+        for watcher in late.watchers:
+            del self.problems[watcher]
+        self.problems |= late.problems
+        self.failed = late.failed
 
     def tuned(self, progress: Progress) -> None:
         """Tell how far the tuning of every arm is."""

@@ -24,6 +24,7 @@ from bench.store import Store, slug
 from bench.study.schema import Tracking
 from bench.study.setup import Study
 from bench.study.tree import flatten
+from bench.study.uris import masked
 from bench.watch.base import End, Watcher, sqlite
 from tvae.faultpoints import reach
 
@@ -67,7 +68,9 @@ class MLflowRuns(Watcher):
                 "`mlflow ui --backend-store-uri sqlite:///mlflow.db` shows this study"
             )
         elif uri and uri == os.environ.get(VARIABLE):
-            self.note = f"note: MLflow is {uri}, as {VARIABLE} says; tracking.uri= names another"
+            self.note = (
+                f"note: MLflow is {masked(uri)}, as {VARIABLE} says; tracking.uri= names another"
+            )
         self.experiment = ""
         self.parent = self.last = ""
         self.shown: set[tuple[str, str]] = set()
@@ -87,6 +90,8 @@ class MLflowRuns(Watcher):
         self.experiment = self._experiment()
         for run in self.client.search_runs([self.experiment], max_results=MOST_RUNS):
             known, status = run.data.tags, run.info.status
+            if run.info.run_id == self.parent:
+                continue
             if status == "RUNNING" and known.get("folder") == self.folder:
                 self.client.set_terminated(run.info.run_id, "KILLED")
             # KILLED: a driver was, half way through telling
@@ -118,8 +123,10 @@ class MLflowRuns(Watcher):
     def begins(self) -> None:
         """See `Watcher.begins`; one driver at a time has the study's folder."""
         self.look()
-        tags = {"command": self.command, "question": self.study.question, "folder": self.folder}
-        self.parent = self._run(time.strftime("%Y-%m-%d %H:%M:%S"), tags, time.time())
+        self.refused = []
+        if not self.parent:
+            tags = {"command": self.command, "question": self.study.question, "folder": self.folder}
+            self.parent = self._run(time.strftime("%Y-%m-%d %H:%M:%S"), tags, time.time())
         shared = self.study.model_dump(exclude={"arms", "baselines", "question"})
         self._batch(self.parent, flatten(shared))
 
@@ -285,9 +292,11 @@ def opened(uri: str | None = None) -> MlflowClient:
     """A client of the tracking server at `uri`; None: of ``mlflow.db`` in the current folder."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
-    # a server that does not answer must not hold up a study; what it misses is told later
+    # two lines for every trial, with the server's password
+    os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"
+    # a server that does not answer must not hold up a study: `Guarded.again` is what tries again
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from filelock import FileLock

@@ -1,4 +1,6 @@
-"""``optuna.db``: every trial of a study for Optuna's tools, written by the driver alone.
+"""Every trial of a study for Optuna's tools, written by the driver alone.
+
+Into ``optuna.db`` in the study's folder, or a database that studies share.
 
 A projection of the store like the one into MLflow: it is written, never read for a decision.
 Trials are added when they have ended, so a driver that is killed leaves none half told.
@@ -6,10 +8,12 @@ Trials are added when they have ended, so a driver that is killed leaves none ha
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 from bench.plan.keys import digest
 from bench.plan.progress import Ending
@@ -20,25 +24,40 @@ from bench.study.schema import LARGEST_SEED
 from bench.study.setup import Study
 from bench.watch.base import Watcher, sqlite
 from tvae.faultpoints import reach
+from tvae.files import write_atomically
 
 if TYPE_CHECKING:
     import optuna
+    from optuna.storages import RDBStorage
     from optuna.trial import FrozenTrial
+
+TRIES = 3
+SECONDS = 5  # for a server to answer, at each try
 
 
 class OptunaFile(Watcher):
     """The Optuna studies of a study: one of its confirmation, one of each arm's tuning.
 
     Args:
-        path: of the sqlite file.
+        path: of the sqlite file, in the folder of the study.
         study: resolved.
+        uri: of a database that is written instead, and may hold other studies.
     """
 
     name = "Optuna"
 
-    def __init__(self, path: Path, study: Study) -> None:
-        self.path, self.study = path, study
-        self.remedy = f"without {path} the same command makes it anew"
+    def __init__(self, path: Path, study: Study, uri: str | None = None) -> None:
+        self.path, self.study, self.uri = path, study, uri
+        self.remedy = (
+            "the same command tells it later"
+            if uri
+            else f"without {path} the same command makes it anew"
+        )
+
+    def begins(self) -> None:
+        """See `Watcher.begins`: what a failure left half told is read again."""
+        for name in ("_storage", "_confirmation"):
+            self.__dict__.pop(name, None)
 
     def ended(self, ending: Ending) -> None:
         """See `Watcher.ended`: of the confirmation; nothing where that was told before."""
@@ -62,16 +81,53 @@ class OptunaFile(Watcher):
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         found = optuna.create_study(
             storage=self._storage,
-            study_name=f"{self.study.name}/{name}",
+            study_name=f"{self._whose}/{name}",
             direction="minimize" if direction(self.study, metric) == "lower" else "maximize",
             load_if_exists=True,
         )
         found.set_user_attr("metric", metric)
+        if self.uri:
+            found.set_user_attr("folder", str(self.path.parent.resolve()))
         return found
 
     @property
-    def _storage(self) -> str:
-        return sqlite(self.path)
+    def _whose(self) -> str:
+        """What the names of the Optuna studies begin with.
+
+        Studies of one name in two folders may tell one database; the folders may have one path on
+        two machines.
+        """
+        if self.uri is None:
+            return self.study.name
+        mark = self.path.with_name("ledger")
+        if not mark.exists():
+            write_atomically(mark, uuid4().hex[:8].encode())
+        return f"{self.study.name}/{mark.read_text()}"
+
+    @cached_property
+    def _storage(self) -> RDBStorage:
+        """Opened. Two drivers that open a fresh database both set it up, and one of them crashes.
+
+        A server that is away must not hold up a study.
+        """
+        from optuna.storages import RDBStorage
+        from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
+
+        uri, options = self.uri or sqlite(self.path), {}
+        if uri.startswith("postgresql"):
+            # SQLAlchemy 2.1 means psycopg 3 where no driver is named
+            uri = uri.replace("postgresql://", "postgresql+psycopg2://", 1)
+            within = {"connect_timeout": SECONDS, "tcp_user_timeout": SECONDS * 1000}
+            options = {"pool_pre_ping": True, "connect_args": within}
+        tries = 0
+        while True:
+            try:
+                return RDBStorage(uri, engine_kwargs=options)
+            except (IntegrityError, OperationalError, ProgrammingError):
+                tries += 1
+                if tries == TRIES:
+                    raise
+                time.sleep(0.5)
 
     def _confirmed(self, trial: Trial, result: Result) -> None:
         from optuna.distributions import CategoricalDistribution, IntDistribution

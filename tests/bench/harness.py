@@ -229,7 +229,8 @@ def faults(tmp_path_factory) -> Ran:
         patch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
         patch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "2")
         # port 9 is "discard": nothing listens there
-        return bench(folder, "study=tiny.yaml", "workers=2", "tracking.uri=http://127.0.0.1:9")
+        tracking = "tracking.uri=http://me:secret@127.0.0.1:9"
+        return bench(folder, "study=tiny.yaml", "workers=2", tracking)
 
 
 TUNED: dict[str, Any] = {
