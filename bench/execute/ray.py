@@ -268,6 +268,11 @@ class RayExecutor(Executor):
                     yield from self._came(task)
                 if time.monotonic() - self.looked >= LOOK:
                     self._look()
+        except SystemError as error:
+            # what a signal's handler raises while Ray waits, it passes on like this
+            if error.__cause__ is None or isinstance(error.__cause__, Exception):
+                raise
+            raise error.__cause__ from None
         finally:
             self._stop()
 
@@ -347,7 +352,10 @@ class RayExecutor(Executor):
             yield from self._ended(task, "")
             return
         except ray.exceptions.RayTaskError as error:
-            raise _fault(error.cause) from error
+            if not isinstance(error.cause, ray.exceptions.RayError):
+                raise _fault(error.cause) from error
+            yield from self._ended(task, _loss(error.cause))
+            return
         except ray.exceptions.RayError as error:
             yield from self._ended(task, _loss(error))
             return

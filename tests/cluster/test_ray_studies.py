@@ -8,7 +8,6 @@ import signal
 import threading
 from pathlib import Path
 
-import numpy as np
 import pytest
 from conftest import a_cluster
 from harness import TINY, bench, start, until, with_database, write
@@ -16,7 +15,7 @@ from harness import fresh as fresh
 
 from bench.store import Store, TrialFolder
 
-pytest.importorskip("ray")
+ray = pytest.importorskip("ray")
 
 NUMBERS = ("arm", "seed", "metric", "value")
 
@@ -42,6 +41,11 @@ def waiting(folder: Path) -> Path:
 def checkpoints(folder: Path) -> int:
     """Trials of which a checkpoint has come home."""
     return len({path.parent for path in folder.glob("runs/tiny/trials/*/step-*.safetensors")})
+
+
+def both_wait(folder: Path) -> bool:
+    """Whether the other two trials have ended, and the two have sent home a checkpoint."""
+    return checkpoints(folder) == 2 and len([*folder.glob("runs/tiny/trials/*/result.json")]) == 2
 
 
 def beside(act) -> threading.Thread:
@@ -70,7 +74,7 @@ def test_a_node_that_is_lost_costs_no_number(here, cluster, tmp_path, fresh):
     gate = waiting(folder)
 
     def lose() -> None:
-        until(lambda: checkpoints(folder) == 2, 300, "a checkpoint of each node")
+        until(lambda: both_wait(folder), 300, "a checkpoint of each node")
         *_, node = cluster.worker_nodes
         cluster.remove_node(node, allow_graceful=False)
         gate.unlink()
@@ -97,7 +101,7 @@ def test_a_head_that_is_lost_ends_the_run_and_nothing_else(here, tmp_path, fresh
     with a_cluster(2) as first:
 
         def lose() -> None:
-            until(lambda: checkpoints(folder) == 2, 300, "a checkpoint of each node")
+            until(lambda: both_wait(folder), 300, "a checkpoint of each node")
             first.head_node.kill_gcs_server()
 
         thread = beside(lose)
@@ -120,7 +124,7 @@ def test_an_interrupt_brings_the_checkpoints_home(here, cluster, tmp_path, fresh
     gate = waiting(folder)
     driver = start(folder, "study=tiny.yaml", "executor=ray", f"ray.address={cluster.address}")
     try:
-        until(lambda: checkpoints(folder) == 2, 300, "two checkpoints")
+        until(lambda: both_wait(folder), 300, "two checkpoints")
         driver.send_signal(signal.SIGINT)
         threading.Timer(1.0, gate.unlink).start()
         out, err = driver.communicate(timeout=60)
@@ -139,29 +143,18 @@ def test_an_interrupt_brings_the_checkpoints_home(here, cluster, tmp_path, fresh
     assert ran.rows(*NUMBERS) == here.rows(*NUMBERS)
 
 
-def test_an_object_store_that_is_too_small_is_said_before_anything_runs(tmp_path, monkeypatch):
-    """With its size, and what to do."""
-    from bench.execute import ray as executor
-    from bench.execute.node import shipped
-
-    large = shipped({"name": "mnist_small"})
-    train = dict(large.splits["train"])
-    train["images"] = np.zeros((200_000, 28, 28), np.uint8)
-    monkeypatch.setattr(
-        executor,
-        "shipped",
-        lambda source: type(large)(**{**vars(large), "splits": {"train": train}}),
-    )
+def test_an_object_store_that_is_full_is_said_before_anything_runs(cluster, tmp_path, monkeypatch):
+    """With what did not fit, and what to do. (Ray falls back on the disk before it comes to that.)"""
     write(tmp_path)
-    small = {
-        "object_store_memory": 80 << 20,
-        "_system_config": {"automatic_object_spilling_enabled": False},
-    }
-    with a_cluster(1, **small) as made:
-        ran = bench(tmp_path, "study=tiny.yaml", "executor=ray", f"ray.address={made.address}")
+
+    def full(_: object) -> None:
+        raise ray.exceptions.ObjectStoreFullError("full")
+
+    monkeypatch.setattr(ray, "put", full)
+    ran = bench(tmp_path, "study=tiny.yaml", "executor=ray", f"ray.address={cluster.address}")
     assert ran.status == 2
+    assert "cannot hold mnist" in ran.err
     assert "--object-store-memory" in ran.err
-    assert "149 MiB" in ran.err or "150 MiB" in ran.err
     assert not list(tmp_path.glob("runs/tiny/trials/*/curve.jsonl"))
 
 
