@@ -154,7 +154,7 @@ def test_without_a_tracking_server_the_study_ends_all_the_same(faults):
     assert "vae seed 0: nll" in faults.out
     (line,) = [line for line in faults.out.splitlines() if "MLflow" in line]
     assert line.startswith("MLflow was not told of this run: ")
-    later = "study=tiny.yaml workers=2 tracking.uri='http://me:***@127.0.0.1:9' sync=true"
+    later = "study=tiny.yaml workers=2 'tracking.uri=http://me:***@127.0.0.1:9' sync=true"
     assert f"python -m bench.status {later} tells it later" in faults.out.splitlines()
     assert "127.0.0.1" in line
     assert faults.out.index(line) < faults.out.index(TINY["question"])

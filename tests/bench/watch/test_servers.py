@@ -75,9 +75,9 @@ def test_passwords_are_masked(text, told):
 
 def test_a_study_writes_no_password_down(faults):
     """Nobody listens there; what is told in vain holds the address, too."""
-    assert "tracking.uri='http://me:***@127.0.0.1:9'" in faults.out
+    assert "'tracking.uri=http://me:***@127.0.0.1:9'" in faults.out
     manifest = json.loads((faults.store / "manifest.json").read_text())
-    assert manifest["study"]["command"].endswith("tracking.uri='http://me:***@127.0.0.1:9'")
+    assert manifest["study"]["command"].endswith("'tracking.uri=http://me:***@127.0.0.1:9'")
     files = [path.read_bytes() for path in faults.folder.rglob("*") if path.is_file()]
     assert len(files) > 10
     assert b"secret" not in b"".join(files)
