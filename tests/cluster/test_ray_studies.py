@@ -144,7 +144,7 @@ def test_an_interrupt_brings_the_checkpoints_home(here, cluster, tmp_path, fresh
 
 
 def test_an_object_store_that_is_full_is_said_before_anything_runs(cluster, tmp_path, monkeypatch):
-    """With what did not fit, and what to do. (Ray falls back on the disk before it comes to that.)"""
+    """With what did not fit, and what to do; Ray falls back on the disk before it comes to that."""
     write(tmp_path)
 
     def full(_: object) -> None:
