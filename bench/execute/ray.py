@@ -87,9 +87,14 @@ def connect(address: str, threads: int) -> frozenset[str]:
                 logging_level="ERROR",
                 **({"include_dashboard": False} if address == "local" else {}),
             )
-        except (ConnectionError, RuntimeError, ValueError) as error:
+        except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
             said = " ".join(str(error).split())
-            message = f"{address}: {said}; a cluster is started by: ray start --head"
+            mend = (
+                "say export RAY_AUTH_MODE=token first, and copy the head's ~/.ray/auth_token here"
+                if isinstance(error, ray.exceptions.AuthenticationError)
+                else "a cluster is started by: ray start --head"
+            )
+            message = f"{address}: {said}; {mend}"
             raise ConfigError([Problem("ray.address", message)]) from error
         finally:
             for number, handler in before.items():
