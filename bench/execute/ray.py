@@ -99,6 +99,8 @@ def connect(address: str, threads: int) -> frozenset[str]:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+        # of a node that is lost Ray shows pages of its log, whatever log_to_driver says
+        ray._private.worker.print_to_stdstream = lambda *_, **__: None
     nodes = _nodes()
     if not any(node["Resources"].get("CPU", 0) >= threads for node in nodes):
         most = max((node["Resources"].get("CPU", 0) for node in nodes), default=0)
