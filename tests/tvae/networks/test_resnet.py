@@ -1,4 +1,4 @@
-"""Halving is torch's adaptive pooling to the last bit, whose gradient CUDA has in no fixed order."""
+"""Halving is torch's adaptive pooling to the last bit, whose CUDA gradient has no fixed order."""
 
 from __future__ import annotations
 
