@@ -8,7 +8,9 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -26,7 +28,7 @@ Record = dict[str, float]
 
 
 class Diverged(ArithmeticError):
-    """The loss is no longer finite; `step` says since when."""
+    """The loss is no longer finite; `step` says since when, the step done last is later."""
 
     def __init__(self, step: int) -> None:
         super().__init__(f"the loss is not finite at step {step}")
@@ -164,12 +166,17 @@ def batch_order(n: int, batch_size: int, seed: int, epoch: int) -> Tensor:
     return order[: n // batch_size * batch_size].reshape(-1, batch_size)
 
 
+def pixels(images: Tensor, indices: Tensor) -> Tensor:
+    """The images with these indices, B C H W in [0, 1], of N C H W bytes."""
+    return images[indices.to(images.device, non_blocking=True)].float() / 255
+
+
 def batch(
     images: Tensor,
     indices: Tensor,
     family: TransformationFamily,
     uses_views: bool,
-    streams: Streams,
+    streams: Callable[[str], torch.Generator],
     views: int = 2,
 ) -> tuple[Tensor, Views | None]:
     """(x, views) of one step: x is B C H W in [0, 1]; views is None where there are none.
@@ -182,7 +189,7 @@ def batch(
         streams: of the run.
         views: K, at least 2.
     """
-    x = images[indices.to(images.device)].float() / 255
+    x = pixels(images, indices)
     if not uses_views or not family.has_views:
         return x, None
     if views > 2:
@@ -190,6 +197,11 @@ def batch(
         return x, Views(x_1, x_2, invertible=False, more=tuple(more))
     x_1, x_2, _ = family.views(x, streams("views"))
     return x, Views(x_1, x_2, family.inverse != "none")
+
+
+def finite(model: Model) -> bool:
+    """Whether all weights are."""
+    return bool(torch.stack([value.isfinite().all() for value in model.parameters()]).all())
 
 
 def fit(
@@ -200,6 +212,7 @@ def fit(
     validate: Callable[[Model], dict[str, float]] | None = None,
     save: Callable[[State], object] | None = None,
     stop: Callable[[], bool] = lambda: False,
+    ahead: bool | None = None,
 ) -> Iterator[Record]:
     """Train `state` from its step to the last, in place, and yield a record now and then.
 
@@ -212,65 +225,100 @@ def fit(
         save: called every `checkpoint_every` steps but the last, after the record of that step if
             there is one: whoever resumes drops the records of later steps and loses none.
         stop: asked after every step; true: `save` and end there, `state.step` short of the last.
+        ahead: whether a thread draws noise and views before they are needed, the same ones; None:
+            on a GPU, which would wait for them. A CPU has no core to spare.
+
+    Nothing is read from the device but for a record, a checkpoint or a stop: a step that waited
+    for its numbers would leave an accelerator idle until the next one reaches it.
 
     Yields:
         ``step``, ``epoch``, ``seconds`` since the start of this call, ``learning_rate``,
         ``train/TERM`` (mean since the last record) and ``validation/...``.
 
     Raises:
-        Diverged: the loss is not finite.
+        Diverged: the loss was not finite. Found out before the next record, checkpoint or stop;
+            the model is of no use then, and no such weights were saved.
         ValueError: fewer images than one batch.
     """
     steps_per_epoch = len(images) // training.batch_size
     if not steps_per_epoch:
         raise ValueError(f"{len(images)} images do not fill a batch of {training.batch_size}")
     model, optimizer, started = state.model, state.optimizer, time.perf_counter()
-    model.train()
-    epoch, order = -1, torch.empty(0)
-    while state.step < training.steps:
-        if state.step // steps_per_epoch != epoch:
-            epoch = state.step // steps_per_epoch
-            order = batch_order(len(images), training.batch_size, state.streams.seed, epoch)
-        chosen = order[state.step % steps_per_epoch]
-        x, views = batch(images, chosen, family, model.uses_views, state.streams, training.views)
-        rate = training.rate(state.step, steps_per_epoch)
-        for group in optimizer.param_groups:
-            group["lr"] = rate * (training.wide_rate if group["wide"] else 1)
-        terms = model.objective(x, views, state.streams)
-        if not torch.isfinite(terms["loss"]):
-            raise Diverged(state.step)
-        optimizer.zero_grad()
-        terms["loss"].backward()
-        optimizer.step()
-        state.step += 1
-        reach("step")
-        for name, value in terms.items():
-            state.sums[name] = state.sums.get(name, 0) + value.detach().double()
+    since = state.step // training.record_every * training.record_every  # the last record
+    losses = torch.zeros(
+        min(training.record_every, training.steps), dtype=torch.float64, device=images.device
+    )
 
-        last = state.step == training.steps
-        due = last or state.step % training.record_every == 0
-        record: Record = {}
-        if due:
-            count = (state.step - 1) % training.record_every + 1
-            record = {
-                "step": state.step,
-                "epoch": state.step / steps_per_epoch,
-                "seconds": time.perf_counter() - started,
-                "learning_rate": rate,
-                **{f"train/{name}": float(value / count) for name, value in state.sums.items()},
-            }
-            state.sums = {}
-            if validate is not None:
-                model.eval()
-                with torch.no_grad():
-                    record |= {f"validation/{k}": v for k, v in validate(model).items()}
-                model.train()
-        if due:
-            yield record
-        if last:
-            return
-        stopping, every = stop(), training.checkpoint_every
-        if save is not None and (stopping or (every and state.step % every == 0)):
-            save(state)
-        if stopping:
-            return
+    def check() -> None:
+        bad = (~losses.isfinite()).nonzero()
+        if len(bad):
+            raise Diverged(since + int(bad[0]))
+
+    @lru_cache(2)
+    def order(epoch: int) -> Tensor:
+        order = batch_order(len(images), training.batch_size, state.streams.seed, epoch)
+        return order.to(images.device, non_blocking=True)
+
+    def seen(step: int, generator: torch.Generator | None) -> tuple[Tensor, Views | None]:
+        indices = order(step // steps_per_epoch)[step % steps_per_epoch]
+        if generator is None:
+            return pixels(images, indices), None
+        return batch(images, indices, family, True, lambda _: generator, training.views)
+
+    if ahead is None:
+        ahead = images.device.type == "cuda"
+    model.train()
+    with state.streams.ahead(images.device) if ahead else nullcontext():
+        while state.step < training.steps:
+            x, views = (
+                state.streams.drawn("views", seen, state.step, lambda step: step + 1)
+                if model.uses_views and family.has_views
+                else seen(state.step, None)
+            )
+            rate = training.rate(state.step, steps_per_epoch)
+            for group in optimizer.param_groups:
+                group["lr"] = rate * (training.wide_rate if group["wide"] else 1)
+            try:
+                terms = model.objective(x, views, state.streams)
+                losses[state.step - since] = terms["loss"].detach()
+                optimizer.zero_grad()
+                terms["loss"].backward()
+            except Exception:
+                check()  # weights that are not finite may break anything
+                raise
+            optimizer.step()
+            state.step += 1
+            reach("step")
+            for name, value in terms.items():
+                state.sums[name] = state.sums.get(name, 0) + value.detach().double()
+
+            last = state.step == training.steps
+            due = last or state.step % training.record_every == 0
+            record: Record = {}
+            if due:
+                check()
+                count = (state.step - 1) % training.record_every + 1
+                record = {
+                    "step": state.step,
+                    "epoch": state.step / steps_per_epoch,
+                    "seconds": time.perf_counter() - started,
+                    "learning_rate": rate,
+                    **{f"train/{name}": float(value / count) for name, value in state.sums.items()},
+                }
+                state.sums, since = {}, state.step
+                if validate is not None:
+                    model.eval()
+                    with torch.no_grad():
+                        record |= {f"validation/{k}": v for k, v in validate(model).items()}
+                    model.train()
+            if due:
+                yield record
+            if last:
+                return
+            stopping, every = stop(), training.checkpoint_every
+            if stopping or (every and state.step % every == 0):
+                check()
+                if save is not None and finite(model):
+                    save(state)
+            if stopping:
+                return

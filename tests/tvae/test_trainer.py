@@ -341,9 +341,96 @@ def test_a_loss_that_is_not_finite_ends_the_run_with_its_step(bad):
     steps = [next(records)["step"] for _ in range(3)]
     with pytest.raises(Diverged, match="not finite at step 3") as info:
         next(records)
-    assert info.value.step == state.step == 3
+    assert info.value.step == 3
     assert steps == [1, 2, 3]
-    assert all(p.isfinite().all() for p in state.model.parameters()), "the bad step was not taken"
+
+
+def exploding(at: int, every: int, **more) -> tuple[State, list[int], list[int]]:
+    """A run whose loss is NaN from step `at` on: (its state, its records, its checkpoints)."""
+    state = start(PLUS)
+    objective = state.model.objective
+
+    def explode(x, views, streams):
+        terms = objective(x, views, streams)
+        return {**terms, "loss": terms["loss"] * math.nan} if state.step == at else terms
+
+    state.model.objective = explode
+    records, saved = [], []
+    training = Training(20, B, record_every=every, checkpoint_every=3)
+
+    def save(state: State) -> None:
+        assert all(p.isfinite().all() for p in state.model.parameters())
+        saved.append(state.step)
+
+    run = fit(state, IMAGES, ROTATION, training, save=save, **more)
+    with pytest.raises(Diverged, match=f"not finite at step {at}$"):
+        records.extend(record["step"] for record in run)
+    return state, records, saved
+
+
+@pytest.mark.parametrize("at", [0, 3, 4, 6, 9, 19])
+@pytest.mark.parametrize("every", [1, 4, 5, 100])
+def test_the_first_bad_step_is_named_and_nothing_of_it_is_kept(at, every):
+    """However late it is found out: no record of it, no checkpoint, and the step itself."""
+    _, records, saved = exploding(at, every)
+    assert records == [step for step in range(every, 21, every) if step <= at]
+    assert saved == [step for step in range(3, 20, 3) if step <= at]
+
+
+def test_a_run_that_is_asked_to_stop_says_that_it_diverged():
+    asked = iter([False, True])
+    _, _, saved = exploding(1, 100, stop=lambda: next(asked))
+    assert saved == []
+
+
+def test_the_bad_step_is_named_after_a_resume_between_two_records(tmp_path):
+    """The steps before the checkpoint are in the same interval, and are known to be finite."""
+    uninterrupted(PLUS, tmp_path)
+    (tensors, meta), _ = checkpoint.latest_state(tmp_path)
+    state = start(PLUS)
+    state.load(tensors, meta)
+    assert state.step == 9
+    with torch.no_grad():
+        next(state.model.parameters()).fill_(math.nan)
+    with pytest.raises(Diverged) as info:
+        list(fit(state, IMAGES, ROTATION, TRAINING))
+    assert info.value.step == 9
+
+
+@pytest.mark.parametrize("factor", [math.inf, 1.0])
+def test_what_breaks_after_a_bad_step_is_a_divergence(factor):
+    """A matrix that is not finite makes many an algorithm raise; the cause is what is told."""
+    state = start(PLUS)
+    objective = state.model.objective
+
+    def explode(x, views, streams):
+        if state.step == 5:
+            raise RuntimeError("the algorithm failed to converge")
+        terms = objective(x, views, streams)
+        return {**terms, "loss": terms["loss"] * factor} if state.step == 2 else terms
+
+    state.model.objective = explode
+    expected = (RuntimeError, "converge") if factor == 1 else (Diverged, "at step 2")
+    with pytest.raises(expected[0], match=expected[1]):
+        list(fit(state, IMAGES, ROTATION, Training(9, B)))
+
+
+def test_weights_that_are_not_finite_are_not_saved_before_their_loss_is():
+    """A gradient may be NaN of a finite loss; the next loss then is not."""
+    state, saved = start(PLUS), []
+    step = state.optimizer.step
+
+    def broken(*args, **options):
+        step(*args, **options)
+        if state.step == 2:
+            with torch.no_grad():
+                next(state.model.parameters()).fill_(math.nan)
+
+    state.optimizer.step = broken
+    training = Training(9, B, checkpoint_every=1)
+    with pytest.raises(Diverged, match="at step 3"):
+        list(fit(state, IMAGES, ROTATION, training, save=lambda state: saved.append(state.step)))
+    assert saved == [1, 2]
 
 
 def test_an_exploding_T_is_a_divergence_and_no_crash():

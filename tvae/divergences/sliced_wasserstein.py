@@ -59,6 +59,6 @@ class SlicedWasserstein(Divergence):
         if generator is None:
             generator = torch.Generator().manual_seed(SEED)
         normal = torch.randn(u.shape[1], self.projections, generator=generator)
-        directions = functional.normalize(normal.to(u), dim=0)
+        directions = functional.normalize(normal.to(u, non_blocking=True), dim=0)
         ranked_u, ranked_v = ((side @ directions).sort(dim=0).values for side in (u, v))
         return (ranked_u - ranked_v).square().mean()

@@ -140,7 +140,8 @@ def covered(points: Tensor, candidates: Tensor) -> Tensor:
         candidates: N K D, K above `NEIGHBOURS`.
     """
     points, candidates = points.double(), candidates.double()
-    # the nearest of all is the candidate itself
-    radius = torch.cdist(candidates, candidates).kthvalue(NEIGHBOURS + 1, dim=2).values
+    # the nearest of all is the candidate itself; kthvalue may not run where bits must repeat
+    near = torch.cdist(candidates, candidates).topk(NEIGHBOURS + 1, dim=2, largest=False).values
+    radius = near.amax(2)
     nearer = torch.cdist(candidates, points) < radius[:, :, None]
     return nearer.any(2).double()

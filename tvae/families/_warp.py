@@ -39,7 +39,9 @@ def warp(x: Tensor, source: Tensor) -> Tensor:
         shorter = min(height, width)
         units = torch.tensor([width / shorter, height / shorter, 1.0]).to(source)
         source = source * units / units[:, None]
-    grid = functional.affine_grid(source[:, :2].to(x), list(x.shape), align_corners=False)
+    grid = functional.affine_grid(
+        source[:, :2].to(x, non_blocking=True), list(x.shape), align_corners=False
+    )
     seen = functional.grid_sample(x, grid, align_corners=False)
     return seen.clamp_(0, 1)  # bilinear weights may sum to 1 + 1e-7
 

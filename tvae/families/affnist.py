@@ -45,13 +45,16 @@ class AffNIST(TransformationFamily):
 
     def apply(self, x: Tensor, parameters: Parameters) -> Tensor:
         """f_x(x), bilinear, in one resampling."""
-        numbers = {name: values.double().cpu() for name, values in parameters.items()}
+        numbers = {
+            name: values.to(x.device, torch.float64, non_blocking=True)
+            for name, values in parameters.items()
+        }
         linear = self.linear(numbers)
         zero, one = (torch.full_like(numbers["angle"], value) for value in (0, 1))
         shift_x, shift_y = (2 * shift / min(x.shape[2:]) for shift in self.shift(x, numbers))
         forward = affine((one, zero), (zero, one), shift=(shift_x, shift_y)) @ linear
         inverted = numbers["inverted"].bool()[:, None, None]
-        return warp(x, torch.where(inverted, forward, torch.linalg.inv(forward)))
+        return warp(x, torch.where(inverted, forward, torch.linalg.inv_ex(forward).inverse))
 
     def linear(self, parameters: Parameters) -> Tensor:
         """B 3 3: how the content moves before it is shifted."""
@@ -61,14 +64,12 @@ class AffNIST(TransformationFamily):
         return rotation(parameters["angle"]) @ lean @ affine((scale_x, zero), (zero, scale_y))
 
     def shift(self, x: Tensor, parameters: Parameters) -> tuple[Tensor, Tensor]:
-        """t(x): whole pixels to the right and down, B each, in float64 on the CPU."""
+        """t(x): whole pixels to the right and down, B each, in float64; all on one device."""
         side = max(x.shape[2:])
         # no map in RANGES takes a corner further than 1.8 times its distance from the centre
         margin = -(-side // 2)
-        canvas = warp(
-            functional.pad(x, (margin,) * 4), torch.linalg.inv(self.linear(parameters))
-        ).amax(1)
-        ink = (canvas > INK).cpu()
+        source = torch.linalg.inv_ex(self.linear(parameters)).inverse
+        ink = warp(functional.pad(x, (margin,) * 4), source).amax(1) > INK
         across = _shift(ink.any(1), margin, parameters["place_x"])
         return across, _shift(ink.any(2), margin, parameters["place_y"])
 

@@ -74,10 +74,10 @@ class Elastic(TransformationFamily):
         """B 2 H W: v at the lattice of `rows` (H) and `columns` (W); 2 units per side."""
         n = range(self.grid)
         names = [f"{axis}_{i}{j}" for axis in "xy" for i in n for j in n]
-        control = 2 * torch.stack([parameters[name] for name in names], dim=1).to(rows)
-        control = control.view(-1, 2, self.grid, self.grid)
+        control = 2 * torch.stack([parameters[name] for name in names], dim=1)
+        control = control.to(rows, non_blocking=True).view(-1, 2, self.grid, self.grid)
         h = 2 / (self.grid + 3)
-        at = (torch.arange(self.grid).to(rows) - (self.grid - 1) / 2) * h
+        at = (torch.arange(self.grid, device=rows.device).to(rows) - (self.grid - 1) / 2) * h
         down, right = (cubic_b_spline((points[:, None] - at) / h) for points in (rows, columns))
         # sums, no product of matrices, whose rounding depends on how many there are
         along_x = (control[..., None, :] * right).sum(-1)

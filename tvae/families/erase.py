@@ -54,7 +54,9 @@ class Erase(TransformationFamily):
 
     def apply(self, x: Tensor, parameters: Parameters) -> Tensor:
         """`x` without the rectangle of view 1."""
-        width, height, right, down = (parameters[f"{field}_1"].to(x.device) for field in FIELDS)
+        width, height, right, down = (
+            parameters[f"{field}_1"].to(x.device, non_blocking=True) for field in FIELDS
+        )
         columns = _inside(x.shape[3], right, width)
         rows = _inside(x.shape[2], down, height)
         return x.masked_fill((rows[:, :, None] & columns[:, None])[:, None], 0)

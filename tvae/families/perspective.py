@@ -101,7 +101,7 @@ class Perspective(TransformationFamily):
         forward = self.homography(parameters)
         inverted = parameters["inverted"].bool().cpu()[:, None, None]
         # a point of f(x) to the point of x shown there
-        source = torch.where(inverted, forward, torch.linalg.inv(forward)).to(x)
+        source = torch.where(inverted, forward, torch.linalg.inv(forward)).to(x, non_blocking=True)
         rows, columns = (
             (torch.arange(side, device=x.device, dtype=x.dtype) + 0.5) * 2 / side - 1
             for side in x.shape[2:]

@@ -70,10 +70,10 @@ class Superpixel(TransformationFamily):
         painted = torch.empty_like(x)
         counts = parameters["segments_1"].cpu()
         for count in sorted(set(counts.tolist())):
-            rows = (counts == count).nonzero().flatten().to(x.device)
+            rows = (counts == count).nonzero().flatten().to(x.device, non_blocking=True)
             images = x[rows]
             labels = slic(images.mean(1), round(count), self.compactness, self.iterations)
-            painted[rows] = paint(images, labels)
+            painted[rows] = paint(images, labels, x.shape[2:].numel())
         return painted
 
     def invert(self, parameters: Parameters) -> Parameters:
@@ -89,9 +89,15 @@ class Superpixel(TransformationFamily):
         return x_1, x_2, parameters
 
 
-def paint(x: Tensor, labels: Tensor) -> Tensor:
-    """Images x (B C H W) with each segment of `labels` (B H W) replaced by its mean."""
-    segments = int(labels.max()) + 1
+def paint(x: Tensor, labels: Tensor, segments: int | None = None) -> Tensor:
+    """Images x (B C H W) with each segment of `labels` (B H W) replaced by its mean.
+
+    Args:
+        x: the images.
+        labels: from 0 on.
+        segments: more than the largest label; None: one more, which has to be read first.
+    """
+    segments = int(labels.max()) + 1 if segments is None else segments
     index = labels.flatten(1)[:, None].expand(-1, x.shape[1], -1)
     pixels = x.flatten(2)
     empty = x.new_zeros(*x.shape[:2], segments)
@@ -144,13 +150,13 @@ def slic(images: Tensor, n_segments: int, compactness: float, iterations: int) -
     rows, near_rows = _axis(height, size, step)
     columns, near_columns = _axis(width, size, step)
     near = near_rows[:, None, :, None] * len(columns) + near_columns[:, None]
-    near = near.reshape(-1, NEIGHBOURS).T.to(images.device)
+    near = near.reshape(-1, NEIGHBOURS).T.to(images.device, non_blocking=True)
 
     low, high = images.amin((1, 2), keepdim=True), images.amax((1, 2), keepdim=True)
     grey = (images - low) / (high - low).clamp_min(torch.finfo(images.dtype).tiny) - 0.5
     one = images.new_ones(1, height, width)
-    y = torch.arange(height)[:, None].to(one) - height // 2
-    x = torch.arange(width).to(one) - width // 2
+    y = torch.arange(height, device=one.device)[:, None].to(one) - height // 2
+    x = torch.arange(width, device=one.device).to(one) - width // 2
     grey = _cells((grey * (GRAIN * step / compactness)).round(), step)
     inside, y, x = (_cells(f * one, step) for f in (one, y * GRAIN, x * GRAIN))
     position = torch.cat([torch.ones_like(inside), y, x], dim=2)
@@ -159,7 +165,7 @@ def slic(images: Tensor, n_segments: int, compactness: float, iterations: int) -
     start = torch.cartesian_prod(rows - height // 2, columns - width // 2).T * GRAIN
     clusters = start.shape[1]
     centres = grey.new_zeros(4, clusters, len(images))  # |c|^2, y, x, grey
-    centres[1:3] = start.to(grey)[..., None]
+    centres[1:3] = start.to(grey, non_blocking=True)[..., None]
     centres[0] = centres[1:].square().sum(0)
     labels = _assign(grey, position, centres, near)
     for _ in range(iterations - 1):
@@ -197,7 +203,7 @@ def _assign(grey: Tensor, position: Tensor, centres: Tensor, near: Tensor) -> Te
     d^2 = |p|^2 + |c|^2 - 2 p.c, of which |p|^2 is the same for all clusters. `position` is
     (1, y, x), N P 3. Of equally near clusters the first wins, as in scikit-image.
     """
-    weights = centres.new_tensor([1, -2, -2, -2])[:, None, None]
+    weights = torch.tensor([1, -2, -2, -2])[:, None, None].to(centres, non_blocking=True)
     terms = (centres * weights).transpose(0, 1)[near]  # 9 N 4 B
     distance, least = torch.empty_like(grey), torch.empty_like(grey)
     best, nearest = torch.full_like(grey, torch.inf), torch.zeros_like(grey)

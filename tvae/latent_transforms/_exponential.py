@@ -5,7 +5,7 @@ Legend: `B` batch, `m` rows of A and Z, `n` columns of Z.
 
 from __future__ import annotations
 
-from math import ceil, factorial, inf
+from math import ceil, factorial, inf, log2
 
 import torch
 from torch import Tensor
@@ -53,6 +53,9 @@ def taylor_plan(norm: float, tolerance: float) -> tuple[int, int]:
 def exponential_action(a: Tensor, z: Tensor) -> Tensor:
     """exp(A) Z by scaled Taylor products of A with Z, differentiable in both.
 
+    How many products it takes is read off the norm of A. On an accelerator that reading would wait
+    for all that was asked of it before, in every step; there it is `unread_action`.
+
     Args:
         a: B m m.
         z: B m n.
@@ -61,6 +64,8 @@ def exponential_action(a: Tensor, z: Tensor) -> Tensor:
         B m n, within a few units in the last place of z's type relative to ``e^|A|_1``; NaN where
         the largest norm in the batch is not finite or above `NORM_LIMIT`.
     """
+    if a.device.type != "cpu":
+        return unread_action(a, z)
     norm = a.detach().abs().sum(dim=1).amax().item() if a.numel() else 0.0
     if not norm <= NORM_LIMIT:
         return z * torch.nan
@@ -72,3 +77,32 @@ def exponential_action(a: Tensor, z: Tensor) -> Tensor:
             product = torch.bmm(a, product) / k
             z = z + product
     return z
+
+
+def unread_action(a: Tensor, z: Tensor) -> Tensor:
+    """`exponential_action` by the same operations whatever the numbers, so that none is read.
+
+    ``exp(A) = exp(A / 2^s)^(2^s)``, the s squarings being those at the front of as many as
+    `NORM_LIMIT` asks for: the others are computed and left out. More work for small matrices than
+    products with Z, and no wait; a CPU has nothing to wait for.
+
+    Args:
+        a: B m m.
+        z: B m n.
+
+    Returns:
+        As `exponential_action`, up to rounding.
+    """
+    if not a.numel():
+        return z
+    norm = a.detach().abs().sum(dim=1).amax()
+    halvings = norm.clamp_min(1).log2().ceil()
+    a = a / 2**halvings  # of norm 1 at most
+    terms, _ = taylor_plan(1.0, torch.finfo(z.dtype).eps / 4)
+    eye = torch.eye(a.shape[1], dtype=a.dtype, device=a.device).expand_as(a)
+    exp = eye + a / terms
+    for k in range(terms - 1, 0, -1):  # Horner's scheme
+        exp = torch.baddbmm(eye, a, exp, alpha=1 / k)
+    for i in range(ceil(log2(NORM_LIMIT))):
+        exp = torch.where(halvings > i, torch.bmm(exp, exp), exp)
+    return torch.where(norm <= NORM_LIMIT, torch.bmm(exp, z), torch.nan)

@@ -154,7 +154,9 @@ class TVAE(Transforming):
     def _T(self, h: Tensor) -> Tensor:
         if self.U is not None:
             h = self.unit * (h @ self.U.T)
-        return self.r.identity().to(h) + h
+        with h.device:  # made there: moving it would wait for the device
+            identity = self.r.identity()
+        return identity.to(h) + h
 
     def infer_z(self, z_1: Tensor, *others: Tensor) -> tuple[Tensor, Tensor]:
         """(mean, logvar) of q_psi(z|z_1, ..., z_K), each B D.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from tvae.networks.base import Network
 from tvae.networks.conv import halvings
@@ -72,14 +73,26 @@ class _Block(nn.Module):
         return out
 
 
+class _Halving(nn.Module):
+    """Averages, as adaptive pooling to half of either side, rounded down, makes them.
+
+    Of that one CUDA has no deterministic gradient.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        high, wide = (2 + side % 2 for side in x.shape[2:])
+        sums: Tensor = functional.avg_pool2d(x, (high, wide), stride=2, divisor_override=1)
+        return sums / high / wide
+
+
 class _Encoder(nn.Module):
     def __init__(self, of: ResNet, shape: ImageShape, latent_dim: int) -> None:
         super().__init__()
         channels, sizes = of.channels(shape), halvings(shape)
         layers: list[nn.Module] = [nn.Conv2d(shape.channels, channels[0], 3, padding=1)]
-        for i, size in enumerate(sizes):
+        for i in range(len(sizes)):
             if i:
-                layers += [nn.AdaptiveAvgPool2d(size), nn.Conv2d(channels[i - 1], channels[i], 1)]
+                layers += [_Halving(), nn.Conv2d(channels[i - 1], channels[i], 1)]
             layers += [_Block(channels[i]) for _ in range(of.blocks)]
         self.trunk = nn.Sequential(*layers, nn.ReLU())
         self.moments = nn.Linear(channels[-1] * sizes[-1][0] * sizes[-1][1], 2 * latent_dim)
