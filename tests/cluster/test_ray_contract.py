@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from bench.execute.contract import ExecutorContract
 
 SCENE = Path(__file__).parent.parent / "bench" / "execute" / "conftest.py"
 spec = importlib.util.spec_from_file_location("scene_of_executors", SCENE)
-module = importlib.util.module_from_spec(spec)
+module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(module)
 scene = module.scene
 
