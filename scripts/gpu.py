@@ -356,8 +356,10 @@ def paper(device: str, size: Size, options: argparse.Namespace) -> Result:
                     said = f"{event.result.status}: {event.result.reason}"
                 if time.monotonic() > ends or said:
                     break
+    if said:
+        return {"failed": [said]}
     if len(records) < 2:
-        return {"failed": [said or f"{len(records)} records in {options.seconds:.0f} s"]}
+        return {"not timed": f"{options.seconds:.0f} s were too few for two records"}
     first, last = records[0], records[-1]
     rate = (last["step"] - first["step"]) / (last["seconds"] - first["seconds"])
     return {
@@ -464,8 +466,8 @@ def table(results: Result) -> str:
     lines = [f"{name}: {value}  " for name, value in machine.items()]
     for part in ("steps", "graphs", "trials", "tests", "paper"):
         lines += ["", f"| {part} | |", "|---|---|"]
-        for name, value in results.get(part, {}).items():
-            lines.append(f"| {name} | {_cell(value)} |")
+        found = results.get(part, {})
+        lines += [f"| {name} | {_cell(value)} |" for name, value in found.items() if value != []]
     return "\n".join(lines) + "\n"
 
 
@@ -475,7 +477,7 @@ def _cell(value: Any) -> str:
     if isinstance(value, dict) and "ms" in value:
         return f"{value['ms']:.3f} ms ({value['least']:.3f} to {value['most']:.3f})"
     if isinstance(value, dict):
-        return "; ".join(f"{name}: {_cell(each)}" for name, each in value.items())
+        return "; ".join(f"{name}: {_cell(each)}" for name, each in value.items() if each != [])
     return " ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
