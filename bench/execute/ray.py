@@ -154,15 +154,19 @@ def _alike(nodes: Iterable[Mapping[str, Any]]) -> None:
         return versions()
 
     task = ray.remote(num_cpus=0, max_retries=0)(probe)
-    asked = {
-        node["NodeManagerHostname"]: task.options(
-            scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-        ).remote()
+    # a host may have several nodes, as containers do
+    asked = [
+        (
+            node["NodeManagerHostname"],
+            task.options(
+                scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+            ).remote(),
+        )
         for node in nodes
         if node["Resources"].get("CPU", 0)
-    }
+    ]
     problems = []
-    for name, ref in asked.items():
+    for name, ref in asked:
         try:
             found = ray.get(ref, timeout=PROBE)
         except ray.exceptions.RayError as error:
