@@ -112,7 +112,7 @@ MUCH = 1e9
 
 
 def remarks_on_data(study: Study, todo: Iterable[Trial]) -> Iterator[str]:
-    """The sizes of the data sets, and what embedding all of them takes where that is much."""
+    """The sizes of the data sets, and what their embeddings take where that is much."""
     from bench.plan.estimate import embedded
 
     sizes = {label: study.data.images(label) for label in study.labels}
@@ -122,8 +122,8 @@ def remarks_on_data(study: Study, todo: Iterable[Trial]) -> Iterator[str]:
         trial.arm: 4 * embedded(study, trial) * study.setups[trial.arm].latent_dim for trial in todo
     }
     most = max(needs, key=needs.__getitem__, default="")
-    if needs.get(most, 0) >= MUCH:
-        yield f"embeddings of one trial take up to {needs[most] / 1e9:.1f} GB of memory ({most})"
+    if (size := needs.get(most, 0)) >= MUCH:
+        yield f"embeddings of one trial take up to {size / 1e9:.1f} GB of memory or disk ({most})"
 
 
 def show(study: Study, progress: Progress, room: Callable[[], int], console: Console) -> None:

@@ -38,7 +38,10 @@ Progress = Callable[[int, int], None]
 """Is told how much is done, and of how much."""
 
 ROWS, COLUMNS = 128, 65536
-"""Test and train points of a tile: its scores take 32 MB."""
+"""Test and train points of a tile at most: its scores take 32 MB."""
+
+COORDINATES = 2**25
+"""Those of a tile's train points at most: in float64 they take 256 MB."""
 
 ROWS_AT_MOST = 8192
 """Test points of a tile that has few train points."""
@@ -306,7 +309,8 @@ def _tiled(
     indices = torch.empty(values.shape, dtype=torch.long, device=device)
     # one piece of memory for all tiles: a fresh one costs as much as the product in it
     memory = torch.empty(tile[0] * tile[1], dtype=scores.dtype, device=device)
-    for columns in _column_tiles(sizes, tile[1]):
+    width = min(tile[1], max(1, COORDINATES // scores.train.shape[1]))
+    for columns in _column_tiles(sizes, width):
         right = scores.right(columns)
         step = _rows_of(tile, right.shape[1])
         before, kept = (min(values.shape[1], n) for n in (columns.start, columns.stop))

@@ -93,7 +93,7 @@ def test_the_sizes_of_the_data_are_told_and_what_embedding_them_takes(tmp_path):
     assert sizes == (
         "images to fit on / to test on: mnist 50,000 / 10,000, affnist 1,600,000 / 10,000"
     )
-    assert memory == "embeddings of one trial take up to 5.2 GB of memory (pixels)"
+    assert memory == "embeddings of one trial take up to 5.2 GB of memory or disk (pixels)"
     small = study(folder=tmp_path, data=data, baselines=["pixels"], metrics=metrics)
     assert list(remarks_on_data(small, trials(small, world))) == [
         "images to fit on / to test on: mnist 8,000 / 2,000, affnist 8,000 / 2,000"

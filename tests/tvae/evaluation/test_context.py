@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import errno
+import os
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
 from tvae.data import Dataset, Split
 from tvae.data.inputs import as_input
+from tvae.evaluation import base
 from tvae.evaluation.base import Context, Exploded
 from tvae.families.rotation import Rotation
 from tvae.shapes import GREY_28, ImageShape
@@ -94,6 +99,28 @@ def test_embeddings_cover_a_split_in_its_order(context, noisy_data):
         np.testing.assert_allclose(found, shared.model.embed(images), rtol=1e-5, atol=1e-6)
     assert shared.own is noisy_data.test
     assert context(split="validation").own is noisy_data.validation
+
+
+def test_large_embeddings_lie_in_a_file_that_leaves_nothing(context, monkeypatch, tmp_path):
+    within = context().embeddings("noise", "train")
+    monkeypatch.setattr(base, "IN_MEMORY", 0)
+    folder = tmp_path / "not there yet"
+    mapped = context(cache=folder).embeddings("noise", "train")
+    np.testing.assert_array_equal(mapped, within)
+    assert "(deleted)" in Path("/proc/self/maps").read_text().partition(str(folder))[2]
+    assert list(folder.iterdir()) == []
+
+
+def test_large_embeddings_on_a_full_disk_are_an_error(context, monkeypatch):
+    """Not the signal that writing to a mapped file would bring."""
+
+    def full(*asked: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(base, "IN_MEMORY", 0)
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(OSError, match="No space left"):
+        context().embeddings("noise", "train")
 
 
 @pytest.mark.parametrize("protocol", ["resize", "centre_crop", "native"])

@@ -94,6 +94,13 @@ def test_tiles_change_nothing(points, tile):
     np.testing.assert_array_equal(found, brute_force(train, test, 12))
 
 
+@pytest.mark.parametrize("coordinates", [1, 20, 1000])
+def test_wide_points_come_in_narrower_tiles(coordinates, monkeypatch):
+    monkeypatch.setattr(_neighbours, "COORDINATES", coordinates)
+    train, test = normal(300, 40), normal(50, 40)
+    np.testing.assert_array_equal(search(train, test, 12), brute_force(train, test, 12))
+
+
 @pytest.mark.parametrize("threads", [1, 2, 3])
 def test_threads_change_nothing(threads):
     train, test = lattice(900), lattice(100)
