@@ -194,6 +194,7 @@ def check_plugins(study: StudyFile) -> list[Problem]:
     found = setups(study)
     made = {name: metric for name, metric in metrics.items() if metric is not None}
     return [
+        *_check_untrained(found),
         *_check_twins(found),
         *(_check_spaces(study, found) or _check_fixed(study, found)),
         *_check_primary(study, found, made),
@@ -236,6 +237,16 @@ def _check_sizes(found: Mapping[str, Setup], metrics: Mapping[str, Any]) -> list
             if refused:
                 problems.append(Problem(f"metrics.{name}", refused))
     return list(dict.fromkeys(problems))
+
+
+def _check_untrained(found: Mapping[str, Setup]) -> list[Problem]:
+    """Arms with nothing to train."""
+    models = {name: s.config["model"]["name"] for name, s in found.items() if s.role == "arm"}
+    return [
+        Problem(f"arms.{name}.model", f"{model} is not trained, so it is a baseline and no arm")
+        for name, model in models.items()
+        if not registry.models.get(model).trains
+    ]
 
 
 def _check_twins(found: Mapping[str, Setup]) -> list[Problem]:

@@ -177,6 +177,10 @@ WRONG = [
     ("name=''", "name: must not be empty"),
     ("budget=3", "budget: must be text, got 3"),
     ("primary.control=matrix_z", "primary: treatment and control are the same arm"),
+    (
+        "arms.flat={model: {name: pca, latent_dim: 10}}",
+        "arms.flat.model: pca is not trained, so it is a baseline and no arm",
+    ),
     ("arms.vae.model.name=autoencoder", "baselines.vae: is also the name of an arm"),
     (
         "arms.matrix_z.model.latent_transform.shape=[3,4]",
