@@ -53,7 +53,6 @@ def manifest(progress: Progress, environment: Mapping[str, Any], command: str) -
         "name": study.name,
         "question": study.question,
         "budget": study.budget,
-        "budget_summary": study.budget_summary,
         "budget_warning": study.budget_warning,
         "level": level_of(study),
         "arms": _arms(study, endings),

@@ -111,7 +111,6 @@ class StudyEntry(TypedDict):
     name: str
     question: str
     budget: str
-    budget_summary: str
     budget_warning: str  # empty where there is nothing to warn of
     level: float  # significance level, such as 0.05; where there are looks, of each single one
     arms: dict[str, ArmEntry]

@@ -53,6 +53,19 @@ def latent_size(study: StudyEntry, arm: str) -> int | None:
     return size if isinstance(size, int) else None
 
 
+def training(study: StudyEntry) -> str:
+    """How long arms are trained, such as "2,000 to 6,000 steps of 32 images"; empty: none is."""
+    arms = [name for name, entry in study["arms"].items() if entry["role"] != "reference"]
+
+    def told(path: str) -> str:
+        found = distinct(study, lambda study, arm: resolved(study, arm, path), arms)
+        counts = sorted(value for value in found if isinstance(value, int))
+        return " to ".join(f"{count:,}" for count in dict.fromkeys([*counts[:1], *counts[-1:]]))
+
+    steps, images = told("trainer.steps"), told("trainer.batch_size")
+    return f"{steps} steps of {images} images" if steps and images else ""
+
+
 def resolved(study: StudyEntry, arm: str, path: str) -> object | None:
     """The value at a dotted `path` of an arm's own configuration, or of the shared one."""
     own = setting(study["arms"][arm].get("config", {}), path)

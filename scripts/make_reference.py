@@ -21,7 +21,7 @@ from reports.build import build
 from reports.report import load
 from reports.statistics.answers import answer
 from reports.statistics.records import Comparison
-from reports.study import all_machines
+from reports.study import all_machines, resolved, training
 from reports.words import effect_text, outcomes, sentence
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -119,9 +119,10 @@ def _study(folder: Path) -> Iterator[str]:
     for one in (found.primary, *found.secondary):
         yield _row(one)
     yield ""
-    yield f"- budget `{study['budget']}`: {study['budget_summary']}"
+    data = f"{resolved(study, study['primary']['treatment'], 'data.size')} data"
     tuned = "every arm tuned alike" if "tuning" in study else "not tuned"
-    yield f"- {len(study['seeds'])} seeds, {tuned}"
+    parts = [f"budget `{study['budget']}`", data, training(study), f"{len(study['seeds'])} seeds"]
+    yield f"- {', '.join([*filter(None, parts), tuned])}"
     yield f"- {done} trials done{f', {others}' if others else ''}; {_hours(folder):.1f} hours"
     yield f"- on: {machines}; torch {manifest['environment'].get('torch', '?')}"
     yield f"- `{study['command']}`"

@@ -12,8 +12,9 @@ LEDGERS = {"postgresql", "sqlite"}
 
 
 def masked(text: str) -> str:
-    """`text` without the passwords of the URIs in it: it is printed, reported, and logged."""
+    """`text` without the secrets of the URIs in it: it is printed, reported, and logged."""
     text = re.sub(r"(://[^\s:/@]*):\S*@", r"\1:***@", text)
+    text = re.sub(r"(\bhttps?://)[^\s:/@]+@", r"\1***@", text)  # a token that stands alone
     return re.sub(r"([?&]\w*password=)[^\s&]*", r"\1***", text)
 
 

@@ -13,7 +13,16 @@ from reports.pen import COLOURS, INK, NEUTRAL, Figure, axis_label, chart, svg, t
 from reports.report import Report, Section
 from reports.rows import confirmed
 from reports.statistics.records import Answer, Comparison, Verdict
-from reports.study import all_machines, distinct, flat, latent_size, machines, setting, trained_on
+from reports.study import (
+    all_machines,
+    distinct,
+    flat,
+    latent_size,
+    machines,
+    setting,
+    trained_on,
+    training,
+)
 from reports.words import effect_text, interval_text, number, outcomes, p_text, two_lines, who
 
 if TYPE_CHECKING:
@@ -86,9 +95,11 @@ def tests(found: Comparison) -> str:
 
 
 def facts(manifest: Manifest) -> list[tuple[str, str]]:
-    """What the answer rests on: budget, data, seeds, and trials done, as label and text."""
+    """What the answer rests on, as label and text: budget, data, seeds, trials done, ..."""
     study, config = manifest["study"], manifest["study"]["config"]
-    found = [("budget", f"{study['budget']}: {study['budget_summary']}")]
+    found = [("budget", study["budget"])]
+    if trained := training(study):
+        found.append(("training", trained))
     data = dict(flat(setting(config, "data")))
     data |= {"train": trains} if (trains := distinct(study, trained_on)) else {}
     if data:

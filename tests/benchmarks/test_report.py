@@ -70,7 +70,7 @@ def fabricate(folder: Path, arms: int, seeds: int) -> None:
     secondary = [pair | {"treatment": name} for name in names[2:9]]
     study = {
         "name": "study", "question": "How long does it take?", "budget": "quick",
-        "budget_summary": "160 steps", "budget_warning": "", "level": 0.05,
+        "budget_warning": "", "level": 0.05,
         "arms": {
             name: {"role": "arm", "summary": "", "differs": {"model.form": name}} for name in names
         },

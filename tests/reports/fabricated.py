@@ -46,7 +46,6 @@ PUBLISHED = {"old": "T_VAE", "plain": "VAE+"}
 SHARED = {
     "question": "Is the new form better?",
     "budget": "quick",
-    "budget_summary": "200 steps",
     "budget_warning": "Undertrained: decides nothing",
     "data": {"train": "fashion_mnist", "transfer": ["affnist"]},
     "family": "rotation_crop",

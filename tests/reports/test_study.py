@@ -19,6 +19,20 @@ def test_what_is_an_arms_own_comes_before_what_is_shared():
     assert studies.trained_on(STUDY, "a") is studies.latent_size(STUDY, "a") is None
 
 
+def test_length_of_training_is_that_of_what_is_trained():
+    """As it was, whatever the budget would have had; a reference has none."""
+    long = ARM | {"config": {"trainer": {"steps": 6000, "batch_size": 32}}}
+    reference = ARM | {"role": "reference", "config": {"trainer": {"steps": 7, "batch_size": 1}}}
+    study = STUDY | {
+        "arms": {"a": long, "b": ARM, "c": reference},
+        "config": {"trainer": {"steps": 2000, "batch_size": 32}},
+    }
+    assert studies.training(study) == "2,000 to 6,000 steps of 32 images"
+    assert studies.training(study | {"arms": {"a": long}}) == "6,000 steps of 32 images"
+    assert studies.training(study | {"arms": {"c": reference}}) == ""
+    assert studies.training(STUDY) == ""
+
+
 def test_settings_are_found_by_dotted_path():
     config = {"data": {"train": "x"}, "empty": {}, "n": 3}
     assert studies.setting(config, "data.train") == "x"

@@ -17,7 +17,7 @@ ROW = {
 CONTRAST = {"treatment": "a", "control": "b", "metric": "m", "equivalence": 0.1}
 ARM = {"role": "arm", "summary": "", "differs": {}}
 STUDY = {
-    "name": "s", "question": "q", "budget": "quick", "budget_summary": "", "budget_warning": "",
+    "name": "s", "question": "q", "budget": "quick", "budget_warning": "",
     "level": 0.05, "arms": {"a": ARM, "b": ARM}, "primary": CONTRAST, "secondary": [],
     "seeds": [1], "config": {}, "choices": [], "command": "c",
 }  # fmt: skip

@@ -17,8 +17,8 @@ from tvae.evaluation.base import (
     at_least,
 )
 
-PART = 100_000
-"""Points that are standardised at once, a matter of memory."""
+PART, COORDINATES = 100_000, 2**27
+"""Points that are standardised at once, and their coordinates: a matter of memory."""
 
 
 def deviations(points: np.ndarray) -> np.ndarray:
@@ -29,9 +29,9 @@ def deviations(points: np.ndarray) -> np.ndarray:
     """
     from sklearn.preprocessing import StandardScaler
 
-    scaler = StandardScaler()
-    for start in range(0, len(points), PART):
-        scaler.partial_fit(points[start : start + PART])
+    scaler, part = StandardScaler(), min(PART, max(1, COORDINATES // points.shape[1]))
+    for start in range(0, len(points), part):
+        scaler.partial_fit(points[start : start + part])
     found: np.ndarray = scaler.scale_
     return found
 

@@ -89,10 +89,10 @@ class LinearProbe(Metric):
         probe = make_pipeline(StandardScaler(), LogisticRegression(max_iter=self.iterations))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # the cap is meant
-            probe.fit(train.astype(np.float32), y_train)
+            probe.fit(train.astype(np.float32, copy=False), y_train)
         right = 0
         for start in range(0, len(test), PART):
             part = slice(start, start + PART)
-            found = probe.predict(test[part].astype(np.float32))
+            found = probe.predict(test[part].astype(np.float32, copy=False))
             right += int(np.sum(found == y_test[part]))
         return right / len(test)

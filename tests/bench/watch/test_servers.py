@@ -65,6 +65,7 @@ def test_postgresql_without_its_library_names_the_extra(capsys, monkeypatch):
         ("uri=http://me:p@h:1 seeds=3", "uri=http://me:***@h:1 seeds=3"),
         ("http://me:p@ss/w:rd@h/d", "http://me:***@h/d"),
         ("http://:p@h", "http://:***@h"),
+        ("uri=https://token@h/x", "uri=https://***@h/x"),
         ("postgresql://h/d?user=me&password=p&x=1", "postgresql://h/d?user=me&password=***&x=1"),
         ("{uri:http://me:p@h,enabled:true}", "{uri:http://me:***@h,enabled:true}"),
     ],

@@ -90,7 +90,7 @@ def test_nothing_that_is_data_runs_or_asks(study, browse, attack):
     folder = enrich(
         study(
             names={"new": attack, "plain": attack + "2"}, fail=[("plain", 2)], question=attack,
-            budget_warning=attack, budget_summary=attack, choices=[attack], command=attack,
+            budget_warning=attack, choices=[attack], command=attack,
             config={attack: {attack: attack}},
         ),
         arms=(attack, "old"),

@@ -100,8 +100,8 @@ def study(tmp_path):
                 }
             )  # fmt: skip
         declared = {
-            "name": "s", "question": "q", "budget": "quick", "budget_summary": "",
-            "budget_warning": "", "level": 0.05, "primary": CONTRAST, "seeds": SEEDS,
+            "name": "s", "question": "q", "budget": "quick", "budget_warning": "",
+            "level": 0.05, "primary": CONTRAST, "seeds": SEEDS,
             "secondary": [CONTRAST | {"treatment": "old", "control": "new"}], "config": {},
             "choices": [], "command": "c",
             "arms": {arm: {"role": "arm", "summary": "", "differs": {}} for arm in ("new", "old")},

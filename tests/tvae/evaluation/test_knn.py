@@ -94,8 +94,9 @@ def test_progress_is_told_to_the_end():
     assert given.told == {"knn/a": 1, "knn_standardised/a": 1}
 
 
-def test_deviations_are_those_of_the_whole_whatever_the_parts(monkeypatch):
-    monkeypatch.setattr("tvae.evaluation.knn.PART", 7)
+@pytest.mark.parametrize(("limit", "value"), [("PART", 7), ("COORDINATES", 30)])
+def test_deviations_are_those_of_the_whole_whatever_the_parts(limit, value, monkeypatch):
+    monkeypatch.setattr(f"tvae.evaluation.knn.{limit}", value)
     points = np.column_stack([TRAIN * [1, 300, 1e-3] + [0, 1e4, 0], np.full(300, 7.7)])
     expected = [*np.std(points[:, :3], axis=0), 1]
     np.testing.assert_allclose(deviations(points), expected, rtol=1e-9)
