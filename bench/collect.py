@@ -185,7 +185,8 @@ def _config(study: Study) -> dict[str, Any]:
 
 def _data(section: Data) -> dict[str, Any]:
     """What an arm is trained and tested on; where the files lay is no part of the question."""
-    return section.model_dump(exclude={"root", "download", "paths"})
+    own = any(map(section.is_own, section.labels))
+    return section.model_dump(exclude={"root", "download", "paths"} | (set() if own else {"own"}))
 
 
 def _arms(study: Study, endings: Sequence[Ending]) -> dict[str, schema.ArmEntry]:
