@@ -195,17 +195,24 @@ class Context:
                 x = as_input(images[start : start + CHUNK], shape, self.protocol)
                 part = self.embed(label, x)
                 if not start:  # written in place: parts and whole together would be twice as large
-                    found = self._room(count, part)
+                    found = self.room(count, part)
                 found[start : start + len(part)] = part
                 self.progress(f"embedding {label}", start + len(part), count)
             self._embeddings[label, split] = found
         return self._embeddings[label, split].numpy()
 
-    def _room(self, count: int, like: Tensor) -> Tensor:
-        """For `count` rows such as `like`'s; where they are large, in a file without a name.
+    def room(self, count: int, like: Tensor) -> Tensor:
+        """For `count` rows such as those of `like`; above `IN_MEMORY` in a file without a name.
 
         The raw pixels of 100,000 images of 3 x 64 x 64 are 5 GB. The file is gone with whoever maps
         it, and its blocks are claimed beforehand: writing to a mapped file on a full disk kills.
+
+        Args:
+            count: rows.
+            like: rows on the CPU, at least one.
+
+        Raises:
+            OSError: there is no room on the disk.
         """
         row = like[:1]
         size = count * row.numel() * row.element_size()

@@ -79,19 +79,20 @@ class LabelEfficiency(Metric):
 
     def _curve(self, context: Context, label: str) -> list[Measurement]:
         train, test = (
-            torch.from_numpy(context.embeddings(label, split)).to(context.device)
-            for split in ("train", context.split)
+            torch.from_numpy(context.embeddings(label, split)) for split in ("train", context.split)
         )
         sizes = self.sizes(len(train))
+        labelled = context.room(sizes[-1], train)
         name = f"label_efficiency/{label}"
         means = np.zeros(len(sizes))
         y_train, y_test = context.datasets[label].train.labels, context.held_out(label).labels
         orders = Streams(context.seed)(f"evaluation/labelled/{label}")
         for draw in range(self.draws):
             order = torch.randperm(len(train), generator=orders)[: sizes[-1]]
+            torch.index_select(train, 0, order, out=labelled)
             means += self.accuracies(
-                train[order.to(train.device)],
-                test,
+                labelled.to(context.device),
+                test.to(context.device),
                 y_train[order.numpy()],
                 y_test,
                 sizes,
