@@ -2,7 +2,8 @@
 
 A node has no file system in common with the driver. A job's files come with it and stand in a
 folder of the node's own while a `LocalExecutor` of one process runs it; whatever changes there goes
-home, and nothing stays but data sets and what `tvae.data` keeps of them.
+home, and nothing stays but data sets, plugin files, and the classifiers and references that the
+trials of one host share.
 """
 
 from __future__ import annotations
@@ -158,7 +159,7 @@ def work(shipment: Shipment, wishes: list[Any]) -> Iterator[Parcel]:
     if differ:
         raise Unfit(f"{platform.node()} has {differ}")
     home = _home()
-    folder = home / "trials" / f"{shipment.trial.training_key}-{os.getpid()}"
+    folder = _trials(home) / f"{shipment.trial.training_key}-{os.getpid()}"
     files = Files(folder)
     try:
         files.lay(shipment.files)
@@ -225,7 +226,8 @@ class Files:
                 if not path.name.startswith(".") and path.is_file():
                     now[path.name] = path.stat()
         changed, known = [], {}
-        for name in sorted(now, key=lambda name: now[name].st_mtime_ns):
+        # the curve first: a checkpoint must not be home before the records up to it
+        for name in sorted(now, key=lambda name: (name != "curve.jsonl", now[name].st_mtime_ns)):
             mark = (now[name].st_ino, now[name].st_mtime_ns, now[name].st_size)
             before = self.known.get(name)
             if before is not None and before.mark == mark:
@@ -284,10 +286,19 @@ def _home() -> Path:
     from tvae.data.source import cache_folder
 
     home = cache_folder() / "node"
-    for left in (home / "trials").glob("*-*"):
+    for left in _trials(home).glob("*-*"):
         if not _lives(int(left.name.rpartition("-")[2])):
             shutil.rmtree(left, ignore_errors=True)
     return home
+
+
+def _trials(home: Path) -> Path:
+    """Where those lie that have process numbers of one space: hosts may share a home."""
+    try:
+        space = os.stat("/proc/self/ns/pid").st_ino
+    except OSError:  # no Linux
+        space = 0
+    return home / f"{platform.node()}-{space}" / "trials"
 
 
 def _lives(pid: int) -> bool:

@@ -13,8 +13,8 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Generator, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -78,6 +78,8 @@ def connect(address: str, threads: int) -> frozenset[str]:
     if not ray.is_initialized():
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         _reachable(address)
+        # all users of a cluster see the list of its jobs, and a command may hold a password
+        ray._private.utils.get_entrypoint_name = lambda: "python -m bench.run"
         # Ray has handlers of its own for what asks a driver to stop
         before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
@@ -106,9 +108,24 @@ def connect(address: str, threads: int) -> frozenset[str]:
         most = max((node["Resources"].get("CPU", 0) for node in nodes), default=0)
         message = f"{threads}, but no node of the cluster has more than {most:g} CPUs"
         raise ConfigError([Problem("threads", message)])
-    _alike(nodes)
-    gpus = any(node["Resources"].get("GPU", 0) for node in nodes)
+    with _interruptible():
+        _alike(nodes)
+    gpus = any(
+        node["Resources"].get("GPU", 0) and node["Resources"].get("CPU", 0) >= threads
+        for node in nodes
+    )
     return frozenset({"cpu", "cuda"} if gpus else {"cpu"})
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Within: what a signal's handler raises while Ray waits, Ray passes on as a SystemError."""
+    try:
+        yield
+    except SystemError as error:
+        if error.__cause__ is None or isinstance(error.__cause__, Exception):
+            raise
+        raise error.__cause__ from None
 
 
 def _reachable(address: str) -> None:
@@ -259,33 +276,33 @@ class RayExecutor(Executor):
             ConfigError: a node that joined is not like the driver, or the object store cannot hold
                 the data.
         """
-        import ray
-
-        waiting, more = iter(jobs), True
+        waiting = iter(jobs)
         try:
-            while True:
-                while more and len(self.running) < self.room():
-                    job = next(waiting, None)
-                    if job is None:
-                        more = False
-                        break
-                    self._start(job)
-                if not self.running:
-                    break
-                streams = [task.parcels for task in self.running]
-                ready, _ = ray.wait(streams, num_returns=1, timeout=TURN)
-                for stream in ready:
-                    task = next(task for task in self.running if task.parcels is stream)
-                    yield from self._came(task)
-                if time.monotonic() - self.looked >= LOOK:
-                    self._look()
-        except SystemError as error:
-            # what a signal's handler raises while Ray waits, it passes on like this
-            if error.__cause__ is None or isinstance(error.__cause__, Exception):
-                raise
-            raise error.__cause__ from None
+            with _interruptible():
+                yield from self._turns(waiting)
         finally:
             self._stop()
+
+    def _turns(self, waiting: Iterator[Job]) -> Generator[Event, None, None]:
+        import ray
+
+        more = True
+        while True:
+            while more and len(self.running) < self.room():
+                job = next(waiting, None)
+                if job is None:
+                    more = False
+                    break
+                self._start(job)
+            if not self.running:
+                break
+            streams = [task.parcels for task in self.running]
+            ready, _ = ray.wait(streams, num_returns=1, timeout=TURN)
+            for stream in ready:
+                task = next(task for task in self.running if task.parcels is stream)
+                yield from self._came(task)
+            if time.monotonic() - self.looked >= LOOK:
+                self._look()
 
     def cancel(self, trial: Trial) -> None:
         """See `Executor.cancel`."""
@@ -307,7 +324,11 @@ class RayExecutor(Executor):
         lock = FileLock(job.folder / LOCK)
         try:
             lock.acquire()
-            (job.folder / "result.json").unlink(missing_ok=True)
+            for name in ("result.json", "traceback.txt"):
+                (job.folder / name).unlink(missing_ok=True)
+            for half in job.folder.glob(".*"):  # of a driver that was killed while it wrote
+                if half.name != LOCK:
+                    half.unlink(missing_ok=True)
         except OSError as error:
             raise CannotWrite(error.errno, error.strerror, str(job.folder)) from error
         self.running.append(Task(job, self._sent(job), lock, 1, checkpoints(job)))
@@ -365,8 +386,14 @@ class RayExecutor(Executor):
         except ray.exceptions.RayTaskError as error:
             if not isinstance(error.cause, ray.exceptions.RayError):
                 raise _fault(error.cause) from error
+            if type(error.cause) is ray.exceptions.RaySystemError:
+                said = str(error.cause).strip().splitlines()[0]
+                message = f"a node cannot read its trial ({said}); install there what is here"
+                raise ConfigError([Problem("ray.address", message)]) from error
             yield from self._ended(task, _loss(error.cause))
             return
+        except ray.exceptions.LocalRayletDiedError as error:
+            raise ClusterLost("the node of this machine is away") from error
         except ray.exceptions.RayError as error:
             yield from self._ended(task, _loss(error))
             return
@@ -384,6 +411,8 @@ class RayExecutor(Executor):
     def _ended(self, task: Task, loss: str) -> Generator[Event, None, None]:
         """A task's stream is over; a trial that was lost with its node goes on."""
         self.running.remove(task)
+        # or its question would stay with the actor
+        self.wishes.wish.remote(task.job.trial.evaluation_key, "it has ended")
         result = task.result
         if result is None:
             further = checkpoints(task.job) != task.begins
@@ -417,10 +446,11 @@ class RayExecutor(Executor):
         with suppress(ray.exceptions.RayError, OSError, ClusterLost):
             for task in self.running:
                 self._ask(task, STOPS)
-            while self.running and (left := ends - time.monotonic()) > 0:
-                ready, _ = ray.wait(
-                    [task.parcels for task in self.running], num_returns=1, timeout=left
-                )
+            # of one without a process nothing can come, and to ask for it would wait for its node
+            while here := [task.parcels for task in self.running if task.here]:
+                if (left := ends - time.monotonic()) <= 0:
+                    break
+                ready, _ = ray.wait(here, num_returns=1, timeout=left)
                 for stream in ready:
                     task = next(task for task in self.running if task.parcels is stream)
                     self._last(task)

@@ -137,13 +137,15 @@ class MLflowRuns(Watcher):
         """
         from mlflow.exceptions import MlflowException
 
+        self.last = ""
         try:
             self._trial(ending)
         except MlflowException as error:
             if error.error_code not in REFUSALS:
                 raise
             self.refused.append(f"{ending.trial.name}: {str(error).splitlines()[0]}")
-            self.client.set_terminated(self.last, "KILLED")
+            if self.last:
+                self.client.set_terminated(self.last, "KILLED")
 
     def _trial(self, ending: Ending) -> None:
         trial, result = ending.trial, ending.result

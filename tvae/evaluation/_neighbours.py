@@ -40,8 +40,8 @@ Progress = Callable[[int, int], None]
 ROWS, COLUMNS = 128, 65536
 """Test and train points of a tile at most: its scores take 32 MB."""
 
-COORDINATES = 2**25
-"""Those of a tile's train points at most: in float64 they take 256 MB."""
+COORDINATES = 2**24
+"""Of a tile's train points, and of its test points, at most: in float64 they take 128 MB."""
 
 ROWS_AT_MOST = 8192
 """Test points of a tile that has few train points."""
@@ -312,7 +312,7 @@ def _tiled(
     width = min(tile[1], max(1, COORDINATES // scores.train.shape[1]))
     for columns in _column_tiles(sizes, width):
         right = scores.right(columns)
-        step = _rows_of(tile, right.shape[1])
+        step = min(_rows_of(tile, right.shape[1]), max(1, COORDINATES // len(right)))
         before, kept = (min(values.shape[1], n) for n in (columns.start, columns.stop))
         for row in range(0, count, step):
             rows = slice(row, row + step)

@@ -221,7 +221,10 @@ class Context:
         if self.cache is not None:
             self.cache.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=self.cache) as file:
-            os.posix_fallocate(file.fileno(), 0, size)
+            if hasattr(os, "posix_fallocate"):  # macOS has it not
+                os.posix_fallocate(file.fileno(), 0, size)
+            else:
+                file.truncate(size)
             shape = count, like.shape[1]
             return torch.from_numpy(np.memmap(file, like.numpy().dtype, "r+", shape=shape))
 

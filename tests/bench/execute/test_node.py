@@ -139,6 +139,57 @@ def test_a_lost_node_costs_a_trial_only_where_it_gets_no_further(tmp_path):
     assert TrialFolder(tmp_path).result() == result
 
 
+def test_the_curve_comes_home_before_the_checkpoint_that_goes_on_from_it(tmp_path):
+    """A driver that is killed between the two must not have the checkpoint alone."""
+    files = Files(tmp_path / "there")
+    files.lay({"curve.jsonl": b"one\n"})
+    write_atomically(files.folder / "step-2.safetensors", b"two")
+    with (files.folder / "curve.jsonl").open("ab") as file:
+        file.write(b"later\n")
+    changed, _ = files.changes()
+    assert [name for name, _, _ in changed] == ["curve.jsonl", "step-2.safetensors"]
+
+
+def test_a_node_clears_what_its_own_dead_left_and_nobody_elses(tmp_path, monkeypatch):
+    """Nodes that share a home number their processes each for itself."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    dead = f"KEY-{2**22 + 1}"  # above what a process can have
+    own = node._trials(node._home())
+    (own / dead).mkdir(parents=True)
+    (own / f"KEY-{os.getpid()}").mkdir()
+    monkeypatch.setattr("platform.node", lambda: "another")
+    others = node._trials(node._home())
+    assert others != own
+    (others / dead).mkdir(parents=True)
+    monkeypatch.undo()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    node._home()
+    assert [path.name for path in own.iterdir()] == [f"KEY-{os.getpid()}"]
+    assert (others / dead).exists()
+
+
+def test_what_cannot_be_laid_to_a_trial_costs_no_trial(tmp_path):
+    """The node of the driver itself is away, or a node has not what its trial is made of."""
+    ray = pytest.importorskip("ray")
+    from bench.execute.base import ClusterLost
+    from bench.execute.ray import RayExecutor, Task
+    from bench.study.problems import ConfigError
+
+    def sends(error):
+        raise error
+        yield
+
+    def came(error):
+        task = Task(SimpleNamespace(folder=tmp_path), sends(error), None, 1, frozenset())
+        list(RayExecutor._came(SimpleNamespace(), task))
+
+    with pytest.raises(ClusterLost, match="the node of this machine is away"):
+        came(ray.exceptions.LocalRayletDiedError())
+    missing = ray.exceptions.RaySystemError("System error: No module named 'bench'\nTraceback")
+    with pytest.raises(ConfigError, match=r"cannot read its trial.*No module named 'bench'\)"):
+        came(ray.exceptions.RayTaskError("work", "...", missing))
+
+
 def test_gpus_are_shared_evenly(monkeypatch):
     """Every job sees one, whichever has the fewest jobs; a CPU's job sees what there is."""
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3, GPU-7")
