@@ -190,6 +190,33 @@ def test_what_cannot_be_laid_to_a_trial_costs_no_trial(tmp_path):
         came(ray.exceptions.RayTaskError("work", "...", missing))
 
 
+def test_a_trial_begins_without_what_an_earlier_one_left(tmp_path):
+    pytest.importorskip("ray")
+    from bench.execute.ray import RayExecutor
+
+    for name in ("result.json", "traceback.txt", ".curve.jsonl.77", "step-2"):
+        (tmp_path / name).write_text("")
+    executor = SimpleNamespace(running=[], _sent=lambda job: None)
+    RayExecutor._start(executor, Job(SimpleNamespace(), tmp_path, {}, "last"))
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", "step-2"]
+    executor.running[0].lock.release()
+
+
+def test_who_stops_waits_for_no_trial_that_has_no_process(tmp_path, monkeypatch):
+    """To ask for what it sent would wait until its node is declared dead."""
+    ray = pytest.importorskip("ray")
+    from bench.execute.ray import RayExecutor, Task
+
+    cancelled = []
+    monkeypatch.setattr(ray, "cancel", lambda stream, force=False: cancelled.append(force))
+    monkeypatch.setattr(ray, "wait", lambda *_, **__: pytest.fail("it waits"))
+    lock = SimpleNamespace(release=lambda: None)
+    task = Task(SimpleNamespace(), iter(()), lock, 1, frozenset())
+    executor = SimpleNamespace(running=[task], _ask=lambda task, why: None)
+    RayExecutor._stop(executor)
+    assert (executor.running, cancelled) == ([], [True])
+
+
 def test_gpus_are_shared_evenly(monkeypatch):
     """Every job sees one, whichever has the fewest jobs; a CPU's job sees what there is."""
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3, GPU-7")

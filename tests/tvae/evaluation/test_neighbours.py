@@ -96,9 +96,22 @@ def test_tiles_change_nothing(points, tile):
 
 @pytest.mark.parametrize("coordinates", [1, 20, 1000])
 def test_wide_points_come_in_narrower_tiles(coordinates, monkeypatch):
+    """Of train and of test points: neither may take what the other saves."""
+    asked = []
+    for side in ("left", "right"):
+        whole = getattr(_neighbours.Scores, side)
+        monkeypatch.setattr(
+            _neighbours.Scores,
+            side,
+            lambda self, part, whole=whole: (
+                asked.append(part.stop - part.start),
+                whole(self, part),
+            )[1],
+        )
     monkeypatch.setattr(_neighbours, "COORDINATES", coordinates)
     train, test = normal(300, 40), normal(50, 40)
     np.testing.assert_array_equal(search(train, test, 12), brute_force(train, test, 12))
+    assert max(asked) <= max(1, coordinates // 40)
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
