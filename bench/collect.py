@@ -48,6 +48,7 @@ def manifest(progress: Progress, environment: Mapping[str, Any], command: str) -
     secondary += [
         {**primary, "metric": metric, "equivalence": equivalence}
         for metric, equivalence in study.secondary.metrics.items()
+        if metric != study.primary.metric  # which the command line may have made it
     ]
     described: schema.StudyEntry = {
         "name": study.name,

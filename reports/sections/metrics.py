@@ -41,13 +41,16 @@ FITTED = {
     "label_efficiency": (
         "labelled samples",
         "As the paper's Figure 2: accuracy of nearest neighbours on {} with n labelled samples",
+        "",
     ),
     "fit_set": (
         "variants of each image",
         "Accuracy of nearest neighbours on {}, fitted on v variants of each train image",
+        "knn",
     ),
 }
-"""Accuracy against what neighbours are fitted on, ``METRIC/DATA/n``: what n counts, the caption."""
+"""Accuracy against what neighbours are fitted on, ``METRIC/DATA/n``: what n counts, the caption,
+and the metric that it is at the largest n, whose published numbers therefore stand beside it."""
 VALUES_CAPTION = (
     " of every arm, a dot for each seed; thin lines join the dots of one seed. "
     "Bold: the primary contrast."
@@ -229,27 +232,34 @@ def fitted(study: StudyEntry, rows: pd.DataFrame) -> tuple[tuple[str, Figure], .
     """(caption, figure) of each metric of `FITTED` on each data set; the paper's Fig. 2 is one.
 
     A panel per arm: its means over seeds in a band of t intervals at the study's level, and in grey
-    the means of all others. Where there is one n alone, there is no curve.
+    the means of all others. Where there is one n alone, there is no curve. A published number has
+    a mark where its neighbours were fitted on as many images.
     """
     measured, found = alike(confirmed(rows)), list[tuple[str, Figure]]()
-    for metric, (words, caption) in FITTED.items():
+    for metric, (words, caption, whole) in FITTED.items():
         parts = measured.metric.str.extract(rf"^{metric}/(?P<data>.+)/(?P<n>[1-9][0-9]*)$")
         kept = parts.n.notna() & np.isfinite(measured.value)
         own = measured.assign(data=parts.data, n=parts.n.astype("Int64"))[kept]
         found += [
-            (caption.format(data), _fitted(study, str(data), words, group))
+            (caption.format(data), _fitted(study, str(data), words, whole, group))
             for data, group in own.groupby("data", sort=False)
             if group.n.nunique() > 1
         ]
     return tuple(found)
 
 
-def _fitted(study: StudyEntry, data: str, words: str, measured: pd.DataFrame) -> Figure:
-    """Accuracy on `data` against n, which is a number of `words`."""
+def _fitted(study: StudyEntry, data: str, words: str, whole: str, measured: pd.DataFrame) -> Figure:
+    """Accuracy on `data` against n, which is a number of `words`; see `FITTED` for `whole`."""
     import seaborn as sns
 
     names, note = few(study, measured.arm)
     found = {name: _summary(measured[measured.arm == name], "n", study["level"]) for name in names}
+    metric, most = f"{whole}/{data}", int(measured.n.max())
+    images, stated = published.fit_images(study, metric), dict[str, published.Published]()
+    for name in names:
+        entry = _published(study, name, study["arms"][name], metric, "accuracy")
+        if entry is not None and entry.fit == images:
+            stated[name] = entry
     with small_multiples(len(names), 0.2, size=(1.7, 1.2), share=(True, True)) as (canvas, panels):
         for name, axes in zip(names, panels, strict=True):
             for other in (other for other in names if other != name):
@@ -259,6 +269,10 @@ def _fitted(study: StudyEntry, data: str, words: str, measured: pd.DataFrame) ->
                 )  # fmt: skip
                 titled(line, other)
             _fitted_panel(axes, name, words, COLOURS[study["arms"][name]["role"]], found[name])
+            if name in stated:
+                entry = stated[name]
+                (mark,) = axes.plot(most, entry.value, "*", color=INK, ms=8, mew=0, zorder=5)
+                titled(mark, f"{name}, published: {number(entry.value)} ({entry.place})")
             logarithmic(axes)
         canvas.supxlabel(words, fontsize=9)
         canvas.supylabel(f"accuracy on {short(data, 40)}", fontsize=9)
@@ -267,8 +281,11 @@ def _fitted(study: StudyEntry, data: str, words: str, measured: pd.DataFrame) ->
     said = "; ".join(
         f"{n} {words}: "
         + ", ".join(f"{name} {number(own[n][0])}" for name, own in found.items() if n in own)
-        for n in sorted({int(measured.n.min()), int(measured.n.max())})
+        for n in sorted({int(measured.n.min()), most})
     )
+    if stated:
+        note = f"{note} Star: the paper's number.".strip()
+        said += "; published: " + ", ".join(f"{name} {e.value:g}" for name, e in stated.items())
     return Figure(drawn, f"Accuracy on {data} by number of {words}. {said}.", note)
 
 

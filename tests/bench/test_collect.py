@@ -114,7 +114,8 @@ def test_every_trial_of_the_plan_is_in_the_manifest(given, results, tmp_path):
 
 def test_the_declared_family_of_contrasts(tmp_path):
     """Further contrasts on the primary metric, and the primary contrast on further metrics."""
-    secondary = {"contrasts": [["vae", "additive"]], "metrics": {"elbo": 2.0}}
+    metrics = {"elbo": 2.0, TINY["primary"]["metric"]: 3.0}
+    secondary = {"contrasts": [["vae", "additive"]], "metrics": metrics}
     given = study(folder=tmp_path, secondary=secondary)
     manifest = described(given, {}, Store(tmp_path, given.name))
     primary = manifest["study"]["primary"]
@@ -122,7 +123,7 @@ def test_the_declared_family_of_contrasts(tmp_path):
     assert manifest["study"]["secondary"] == [
         {**primary, "treatment": "vae", "control": "additive"},
         {**primary, "metric": "elbo", "equivalence": 2.0},
-    ]
+    ], "the primary contrast is none of its own secondary ones"
 
 
 def test_choices_are_those_of_the_plugins_of_each_arm(tmp_path, monkeypatch):

@@ -158,6 +158,21 @@ def test_accuracy_against_the_variants_of_the_fit_set_is_a_figure_too(study):
     ((caption, figure),) = all_metrics.fitted(declaration, frame)
     assert "on affnist, fitted on v variants of each train image" in caption
     assert "new, 100 variants of each image: 0.2" in " ".join(titles(figure))
+    assert "Star" not in figure.note, "the paper fitted on other images"
+
+
+def test_a_published_number_stands_where_as_many_images_were_fitted_on(study):
+    declaration, frame = loaded(enrich(study()))
+    frame.metric = frame.metric.str.replace("label_efficiency/affnist", "fit_set/affnist")
+    declaration["images"] = {"affnist": {"train": 1_600_000}}
+    ((_, figure),) = all_metrics.fitted(declaration, frame)
+    stars = [title for title in titles(figure) if "published" in title]
+    assert sorted(stars) == [
+        "old, published: 0.551 (Table 1, column F-Aff, z_dim 10)",
+        "plain, published: 0.363 (Table 1, column F-Aff, z_dim 10)",
+    ]
+    assert figure.note == "Star: the paper's number."
+    assert figure.alt.endswith("; published: old 0.551, plain 0.363.")
 
 
 def test_intervals_of_arms_are_t_intervals_cut_to_what_can_be(study):
