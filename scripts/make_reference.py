@@ -2,8 +2,8 @@
 
 ``python scripts/make_reference.py runs/STUDY`` copies a study's folder without its weights to
 ``reports/reference/STUDY``; without one it writes ``reports/reference/README.md`` from the rows
-that are kept there, and with ``--check`` it says whether that page is stale. What a person has to
-say of a study stands in its ``notes.md``, which is left alone.
+that are kept there, with the figures of `FIGURES`, and with ``--check`` it says whether that page
+is stale. What a person has to say of a study stands in its ``notes.md``, which is left alone.
 """
 
 from __future__ import annotations
@@ -12,17 +12,25 @@ import argparse
 import json
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import yaml
 
 from reports.build import build
+from reports.pen import Figure
 from reports.report import load
+from reports.sections.metrics import primary_values
 from reports.statistics.answers import answer
 from reports.statistics.records import Comparison
 from reports.study import all_machines, resolved, training
 from reports.words import effect_text, outcomes, sentence
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from reports.manifest import StudyEntry
 
 ROOT = Path(__file__).resolve().parents[1]
 REFERENCE = ROOT / "reports" / "reference"
@@ -36,6 +44,11 @@ KEPT = (
 
 LIMIT = 12_000_000
 """Bytes of a study that are kept at most."""
+
+FIGURES: dict[str, Callable[[StudyEntry, pd.DataFrame], Figure]] = {
+    "additive_vs_matrix-standard": primary_values,
+}
+"""The figure of a study's page that other documents show, as ``docs/STUDY.svg``."""
 
 HEAD = """\
 # Reference studies
@@ -169,6 +182,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"{page} is {'stale: run scripts/make_reference.py' if stale else 'up to date'}")
         return int(stale)
     page.write_text(fresh, encoding="utf-8")
+    for name, draw in FIGURES.items():
+        manifest, rows = load(REFERENCE / name)
+        (ROOT / "docs" / f"{name}.svg").write_bytes(draw(manifest["study"], rows).drawn)
     print(f"wrote {page}")
     return 0
 

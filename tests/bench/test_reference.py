@@ -19,6 +19,9 @@ KEPT = sorted((REPOSITORY / "reports" / "reference").glob("*/manifest.json"))
 EFFECT = re.compile(r"[+-][\d.,]+ \[[+-][\d.,]+, [+-][\d.,]+\]")
 """A difference with its interval."""
 
+TITLE = re.compile("<title>(.*?)</title>", re.DOTALL)
+"""What a mark of a figure says to who points at it."""
+
 
 @pytest.fixture(scope="module")
 def script() -> ModuleType:
@@ -46,6 +49,14 @@ def test_findings_quote_the_page():
     findings = quoted((REPOSITORY / "docs" / "findings.md").read_text())
     assert findings
     assert findings <= page, f"not in reports/reference/README.md: {findings - page}"
+
+
+def test_figures_that_documents_show_have_the_values_of_the_rows(script):
+    for name, draw in script.FIGURES.items():
+        manifest, frame = script.load(script.REFERENCE / name)
+        fresh = draw(manifest["study"], frame).drawn.decode()
+        shown = (REPOSITORY / "docs" / f"{name}.svg").read_text()
+        assert TITLE.findall(shown) == TITLE.findall(fresh) != [], "run scripts/make_reference.py"
 
 
 @pytest.mark.parametrize("path", KEPT, ids=lambda path: path.parent.name)
