@@ -21,7 +21,7 @@ import yaml
 from reports.build import build
 from reports.pen import Figure
 from reports.report import load
-from reports.sections.metrics import primary_values
+from reports.sections.metrics import fitted, primary_values
 from reports.statistics.answers import answer
 from reports.statistics.records import Comparison
 from reports.study import all_machines, resolved, training
@@ -47,6 +47,7 @@ LIMIT = 12_000_000
 
 FIGURES: dict[str, Callable[[StudyEntry, pd.DataFrame], Figure]] = {
     "additive_vs_matrix-standard": primary_values,
+    "fit_set": lambda study, rows: fitted(study, rows)[0][1],
 }
 """The figure of a study's page that other documents show, as ``docs/STUDY.svg``."""
 
@@ -132,6 +133,9 @@ def _study(folder: Path) -> Iterator[str]:
     for one in (found.primary, *found.secondary):
         yield _row(one)
     yield ""
+    if folder.name in FIGURES:
+        said = FIGURES[folder.name](study, rows).alt
+        yield f"![A figure of its page](../../docs/{folder.name}.svg)\n\n{said}\n"
     data = f"{resolved(study, study['primary']['treatment'], 'data.size')} data"
     tuned = "every arm tuned alike" if "tuning" in study else "not tuned"
     parts = [f"budget `{study['budget']}`", data, training(study), f"{len(study['seeds'])} seeds"]
