@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -21,6 +22,7 @@ import yaml
 from reports.build import build
 from reports.pen import Figure
 from reports.report import load
+from reports.rows import confirmed
 from reports.sections.metrics import fitted, primary_values
 from reports.statistics.answers import answer
 from reports.statistics.records import Comparison
@@ -51,6 +53,12 @@ FIGURES: dict[str, Callable[[StudyEntry, pd.DataFrame], Figure]] = {
 }
 """The figure of a study's page that other documents show, as ``docs/STUDY.svg``."""
 
+MEANS = (
+    "knn/affnist", "knn_standardised/affnist", "linear/mnist", "act/mrr", "act_difference/mrr",
+    "act_own/mrr", "act/gain", "act/skill", "rate/x",
+)  # fmt: skip
+"""What the page has the means of, for the arms of every study in which it was measured."""
+
 HEAD = """\
 # Reference studies
 
@@ -58,7 +66,8 @@ What the studies of this project came to: their rows, curves, results and report
 This page is written from the rows by `python scripts/make_reference.py`, and a test fails where it
 is stale. What follows from it for the paper is in [findings](../../docs/findings.md). Differences
 are treatment - control, with the interval that decides: of a primary contrast its own, of secondary
-ones Holm's. Hours are those of all trials one after the other, on one thread each.
+ones Holm's. The means are over seeds; side by side they decide nothing. Hours are those of all
+trials one after the other, on one thread each.
 
 A study goes on from what is kept here:
 
@@ -133,6 +142,7 @@ def _study(folder: Path) -> Iterator[str]:
     for one in (found.primary, *found.secondary):
         yield _row(one)
     yield ""
+    yield from _means(study, rows)
     if folder.name in FIGURES:
         said = FIGURES[folder.name](study, rows).alt
         yield f"![A figure of its page](../../docs/{folder.name}.svg)\n\n{said}\n"
@@ -154,6 +164,20 @@ def _row(found: Comparison) -> str:
     sides = f"{contrast['treatment']} - {contrast['control']}"
     told = effect_text(found) or sentence(found)
     return f"| {sides} | {contrast['metric']} | {told} | {found.n} | {found.verdict} |"
+
+
+def _means(study: StudyEntry, rows: pd.DataFrame) -> Iterator[str]:
+    """A table of `MEANS`, an arm each line."""
+    measured = confirmed(rows).dropna(subset="value")
+    table = measured.pivot_table(index="arm", columns="metric", values="value")
+    names = [name for name in MEANS if name in table]
+    table = table.reindex(index=list(study["arms"]), columns=names)
+    yield f"| mean of | {' | '.join(names)} |"
+    yield f"|---|{'---|' * len(names)}"
+    for arm, values in table.iterrows():
+        cells = ("" if math.isnan(value) else f"{value:.3f}" for value in values)
+        yield f"| {arm} | {' | '.join(cells)} |"
+    yield ""
 
 
 def _hours(folder: Path) -> float:
