@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 import yaml
 
 from reports.build import build
+from reports.files import load_one_seed
 from reports.pen import Figure
 from reports.report import load
 from reports.rows import confirmed
@@ -40,12 +41,13 @@ NOTES = "notes.md"
 KEPT = (
     "study.yaml", "manifest.json", "rows.parquet", "references/*.json",
     *(f"trials/*/{name}" for name in
-      ("trial.json", "result.json", "curve.jsonl", "pictures.npz", "clusters.npz", "notes.json")),
+      ("trial.json", "result.json", "curve.jsonl", "clusters.npz", "notes.json")),
 )  # fmt: skip
-"""What goes along; a study goes on from it, and trains no trial again that has ended."""
+"""What goes along, besides the pictures of the one seed that the report shows; a study goes on from
+it, and trains no trial again that has ended."""
 
 LIMIT = 12_000_000
-"""Bytes of a study that are kept at most."""
+"""Bytes of a study that are kept at most, its report among them."""
 
 FIGURES: dict[str, Callable[[StudyEntry, pd.DataFrame], Figure]] = {
     "additive_vs_matrix-standard": primary_values,
@@ -86,11 +88,18 @@ def keep(folder: Path, to: Path) -> None:
     Raises:
         ValueError: it is no study's folder, or too large.
     """
-    load(folder)
+    manifest, _ = load(folder)
     study = yaml.safe_load((folder / "study.yaml").read_text(encoding="utf-8"))
     root = study["data"].get("root")
     files = [path for pattern in KEPT for path in sorted(folder.glob(pattern))]
-    size = sum(path.stat().st_size for path in files)
+    shown, _, _ = load_one_seed(folder, manifest)
+    files += [
+        folder / trial["pictures"]
+        for trial in manifest["trials"]
+        if trial["seed"] == shown and trial["pictures"] is not None
+    ]
+    page = folder / "report.html"  # is built anew, much the same
+    size = sum(path.stat().st_size for path in [*files, page] if path.exists())
     if size > LIMIT:
         raise ValueError(f"{folder}: {size:,} bytes, at most {LIMIT:,} are kept of a study")
     for name in ("trials", "references"):

@@ -84,6 +84,11 @@ def test_a_study_goes_on_from_what_is_kept(finished, script, tmp_path):
     kept = tmp_path / "kept"
     script.keep(finished.store, kept)
     assert not list(kept.rglob("*.safetensors"))
+    of = {path.parent: json.loads((path.parent / "trial.json").read_text())["training"]["seed"]
+          for path in finished.store.glob("trials/*/pictures.npz")}  # fmt: skip
+    assert set(of.values()) == {0, 1}
+    left = {finished.store / path.parent.relative_to(kept) for path in kept.rglob("pictures.npz")}
+    assert left == {folder for folder, seed in of.items() if seed == 0}, "those the report shows"
     shutil.copytree(kept, tmp_path / "runs" / "tiny")
     again = bench(tmp_path, f"study={write(tmp_path)}", "tracking.enabled=false", "seeds=3")
     assert again.status == 0, again.out + again.err
